@@ -1,0 +1,1 @@
+"""Data sets, their splits and what each split has been used for."""

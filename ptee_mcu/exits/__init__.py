@@ -1,0 +1,1 @@
+"""Early exits: where they attach, what their heads are, when they fire."""

@@ -1,0 +1,1 @@
+"""Networks from other frameworks, captured as float graphs."""

@@ -1,0 +1,208 @@
+"""2-D convolution: float attributes, int8 twins (full and depthwise), counts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
+
+import numpy as np
+
+from ptee_mcu.errors import ModelError, QuantizationError
+from ptee_mcu.ops.base import Activation, Constants, Counts, Isa, Op, Params, QOp
+from ptee_mcu.ops.weights import quantize_weights
+from ptee_mcu.ops.window import pad_hw, require_nhwc, require_window, windows
+from ptee_mcu.requant import Requant
+from ptee_mcu.tensor import HW, Float, Int8, Int32, Padding, QTensor, Quant, Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Conv2d(Op):
+    """Params: weight (out, kh, kw, in / groups), optional bias (out,)."""
+
+    stride: HW = HW(1, 1)
+    padding: Padding = Padding()
+    dilation: HW = HW(1, 1)
+    groups: int = 1
+    act: Activation = Activation()
+
+    def output_shape(self, inputs: Sequence[Shape], params: Params) -> Shape:
+        """(1, Ho, Wo, out)."""
+        h, w, c = require_nhwc("Conv2d", inputs[0])
+        out, kh, kw, per_group = params["weight"].shape
+        if per_group * self.groups != c or out % self.groups:
+            raise ModelError(f"Conv2d: weight {params['weight'].shape} with {self.groups} groups on {c} channels")
+        size = require_window("Conv2d", HW(h, w), HW(kh, kw), self.stride, self.padding, self.dilation)
+        return (1, size.h, size.w, out)
+
+    def forward(self, inputs: Sequence[Float], params: Params) -> Float:
+        """Convolution by matrix product, or by shifted sums where depthwise."""
+        weight = params["weight"]
+        x = pad_hw(inputs[0], self.padding, 0.0)
+        if self.is_depthwise(x.shape[3]):
+            y = self._forward_depthwise(x, weight)
+        else:
+            y = np.concatenate(
+                [
+                    self._forward_dense(*pair)
+                    for pair in zip(np.split(x, self.groups, 3), np.split(weight, self.groups), strict=True)
+                ],
+                axis=3,
+            )
+        if "bias" in params:
+            y = y + params["bias"]
+        return self.act.apply(y)
+
+    def _forward_dense(self, x: Float, weight: Float) -> Float:
+        kernel = HW(weight.shape[1], weight.shape[2])
+        view = windows(x, kernel, self.stride, self.dilation)
+        columns = view.transpose(0, 1, 2, 4, 5, 3).reshape(-1, prod(weight.shape[1:]))
+        return (columns @ weight.reshape(weight.shape[0], -1).T).reshape(*view.shape[:3], weight.shape[0])
+
+    def _forward_depthwise(self, x: Float, weight: Float) -> Float:
+        out, kh, kw, _ = weight.shape
+        view = windows(x, HW(kh, kw), self.stride, self.dilation)
+        per_channel = weight.reshape(x.shape[3], out // x.shape[3], kh, kw)
+        y = np.zeros((*view.shape[:3], x.shape[3], out // x.shape[3]), dtype=np.float32)
+        for i in range(kh):
+            for j in range(kw):
+                y += view[:, :, :, :, i, j, None] * per_channel[:, :, i, j]
+        return y.reshape(*view.shape[:3], out)
+
+    def is_depthwise(self, channels: int) -> bool:
+        """True where each input channel is its own group."""
+        return self.groups == channels and self.groups > 1
+
+    def macs(self, inputs: Sequence[Shape], params: Params) -> int:
+        """One per weight and output position."""
+        return prod(self.output_shape(inputs, params)[1:3]) * params["weight"].size
+
+    def flops(self, inputs: Sequence[Shape], params: Params) -> int:
+        """MACs, and one addition per output where there is a bias."""
+        return self.macs(inputs, params) + (prod(self.output_shape(inputs, params)) if "bias" in params else 0)
+
+    def quantize(self, name: str, inputs: Sequence[Quant], output: Quant, params: Params) -> QOp:
+        """QConv2d, or QDepthwiseConv2d where there are groups (one per input channel)."""
+        weight = params["weight"]
+        depthwise = self.groups > 1 and weight.shape[3] == 1
+        if self.groups > 1 and not depthwise:
+            raise QuantizationError(
+                f"{name}: {self.groups} groups of {weight.shape[3]} channels have no kernel in CMSIS-NN 4.0.0",
+                hint="run the fold pass first; it splits grouped convolutions",
+            )
+        if depthwise:
+            weight = weight.transpose(3, 1, 2, 0)  # (1, kh, kw, out), as CMSIS-NN wants it
+        q = quantize_weights(name, weight, params.get("bias"), inputs[0], output, channel_axis=3 if depthwise else 0)
+        low, high = self.act.codes(output)
+        make = QDepthwiseConv2d if depthwise else QConv2d
+        return make(
+            weights=q.weights,
+            bias=q.bias,
+            requant=q.requant,
+            input_offset=-inputs[0].zero_point,
+            output_offset=output.zero_point,
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            act_min=low,
+            act_max=high,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QConv2d(QOp):
+    """Int8 convolution, arm_convolve_wrapper_s8 of CMSIS-NN 4.0.0; weights OHWI."""
+
+    template: ClassVar[str] = "conv2d"
+
+    weights: Int8
+    bias: Int32
+    requant: Requant
+    input_offset: int
+    output_offset: int
+    stride: HW
+    padding: Padding
+    dilation: HW
+    act_min: int
+    act_max: int
+
+    @property
+    def kernel(self) -> HW:
+        """Height and width of the kernel."""
+        return HW(self.weights.shape[1], self.weights.shape[2])
+
+    @property
+    def constants(self) -> Constants:
+        """Weights, bias, and the rescale pairs, all per output channel."""
+        return _constants(self)
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        """(1, Ho, Wo, out)."""
+        h, w, _ = require_nhwc("QConv2d", inputs[0])
+        size = require_window("QConv2d", HW(h, w), self.kernel, self.stride, self.padding, self.dilation)
+        return (1, size.h, size.w, self.weights.shape[0])
+
+    def counts(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Counts:
+        """Scratch as arm_convolve_wrapper_s8_get_buffer_size, CMSIS-NN 4.0.0."""
+        macs = prod(output.shape[1:3]) * self.weights.size
+        column = self.weights.size // self.weights.shape[0]
+        _, in_h, _, _ = inputs[0].shape
+        no_pad = self.padding.top == 0 and self.padding.left == 0
+        if self.kernel == HW(1, 1) and no_pad and self.dilation == HW(1, 1):
+            return Counts(macs, 0)
+        if isa is not Isa.MVE:
+            return Counts(macs, 2 * column * 2)
+        if in_h == 1 and output.shape[2] % 4 == 0 and self.dilation.w == 1 and self.kernel.h == 1:
+            return Counts(macs, 0)
+        return Counts(macs, 4 * ((column + 7) // 8) * 8)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QDepthwiseConv2d(QOp):
+    """Int8 depthwise convolution, arm_depthwise_conv_wrapper_s8 of CMSIS-NN 4.0.0; weights (1, kh, kw, out)."""
+
+    template: ClassVar[str] = "depthwise_conv2d"
+
+    weights: Int8
+    bias: Int32
+    requant: Requant
+    input_offset: int
+    output_offset: int
+    stride: HW
+    padding: Padding
+    dilation: HW
+    act_min: int
+    act_max: int
+
+    @property
+    def kernel(self) -> HW:
+        """Height and width of the kernel."""
+        return HW(self.weights.shape[1], self.weights.shape[2])
+
+    @property
+    def constants(self) -> Constants:
+        """Weights, bias, and the rescale pairs, all per output channel."""
+        return _constants(self)
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        """(1, Ho, Wo, out)."""
+        h, w, _ = require_nhwc("QDepthwiseConv2d", inputs[0])
+        size = require_window("QDepthwiseConv2d", HW(h, w), self.kernel, self.stride, self.padding, self.dilation)
+        return (1, size.h, size.w, self.weights.shape[3])
+
+    def counts(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Counts:
+        """Scratch as arm_depthwise_conv_wrapper_s8_get_buffer_size, CMSIS-NN 4.0.0."""
+        macs = prod(output.shape[1:3]) * self.weights.size
+        channels = inputs[0].shape[3]
+        taps = self.kernel.h * self.kernel.w
+        if channels != output.shape[3] or self.dilation != HW(1, 1) or isa is Isa.SCALAR:
+            return Counts(macs, 0)
+        return Counts(macs, channels * taps * 2 if isa is Isa.DSP else 4 * 124 * taps)
+
+
+def _constants(op: QConv2d | QDepthwiseConv2d) -> Constants:
+    return {
+        "weights": op.weights,
+        "bias": op.bias,
+        "multiplier": op.requant.multiplier,
+        "shift": op.requant.shift,
+    }

@@ -1,0 +1,74 @@
+"""Fully connected layer: float attributes and int8 twin."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
+
+from ptee_mcu.errors import ModelError
+from ptee_mcu.ops.base import Activation, Constants, Counts, Isa, Op, Params, QOp
+from ptee_mcu.ops.weights import quantize_weights
+from ptee_mcu.requant import Requant
+from ptee_mcu.tensor import Float, Int8, Int32, QTensor, Quant, Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Linear(Op):
+    """Params: weight (out, in), optional bias (out,); an NHWC input is read as its flattened bytes."""
+
+    act: Activation = Activation()
+
+    def output_shape(self, inputs: Sequence[Shape], params: Params) -> Shape:
+        """(1, out)."""
+        out, features = params["weight"].shape
+        if prod(inputs[0]) != features:
+            raise ModelError(f"Linear: weight {params['weight'].shape} on an input of {prod(inputs[0])} features")
+        return (1, out)
+
+    def forward(self, inputs: Sequence[Float], params: Params) -> Float:
+        """X @ weight.T + bias, clamped."""
+        y = inputs[0].reshape(len(inputs[0]), -1) @ params["weight"].T
+        return self.act.apply(y + params["bias"] if "bias" in params else y)
+
+    def macs(self, inputs: Sequence[Shape], params: Params) -> int:
+        """One per weight."""
+        return params["weight"].size
+
+    def quantize(self, name: str, inputs: Sequence[Quant], output: Quant, params: Params) -> QOp:
+        """QFullyConnected with one scale for all weights."""
+        q = quantize_weights(name, params["weight"], params.get("bias"), inputs[0], output, channel_axis=None)
+        low, high = self.act.codes(output)
+        return QFullyConnected(
+            weights=q.weights, bias=q.bias, requant=q.requant,
+            input_offset=-inputs[0].zero_point, output_offset=output.zero_point, act_min=low, act_max=high,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QFullyConnected(QOp):
+    """Int8 fully connected layer, arm_fully_connected_s8 of CMSIS-NN 4.0.0; one rescale pair."""
+
+    template: ClassVar[str] = "fully_connected"
+
+    weights: Int8
+    bias: Int32
+    requant: Requant
+    input_offset: int
+    output_offset: int
+    act_min: int
+    act_max: int
+
+    @property
+    def constants(self) -> Constants:
+        """Weights (out, in) and bias."""
+        return {"weights": self.weights, "bias": self.bias}
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        """(1, out)."""
+        if prod(inputs[0]) != self.weights.shape[1]:
+            raise ModelError(f"QFullyConnected: weights {self.weights.shape} on {prod(inputs[0])} features")
+        return (1, self.weights.shape[0])
+
+    def counts(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Counts:
+        """One MAC per weight; no scratch in CMSIS-NN 4.0.0."""
+        return Counts(self.weights.size, 0)

@@ -1,0 +1,1 @@
+"""Order of execution, memory layout and cost of an int8 network on a target."""

@@ -1,0 +1,142 @@
+"""The int8 network under contract `ptee.int8.v1`: nodes, exits, operating points; knows no board."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ptee_mcu.errors import VerifyError
+from ptee_mcu.graph import segments
+from ptee_mcu.ops.base import QOp
+from ptee_mcu.tensor import Int8, QTensor, Shape, UInt8
+
+CONTRACT = "ptee.int8.v1"
+NEVER = 128  # a threshold no int8 code reaches
+ALWAYS = -128
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QNode:
+    """One int8 operation."""
+
+    name: str
+    op: QOp
+    inputs: tuple[str, ...]
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class QConfidence:
+    """Leave iff the one code in `tensor` is at least the exit's threshold."""
+
+    tensor: str
+
+
+@dataclass(frozen=True, slots=True)
+class QExit:
+    """An answer of the network; the final exit has no rule."""
+
+    name: str
+    logits: str
+    rule: QConfidence | None = None
+    tap: str | None = None
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """What must be computed before the exit can answer."""
+        return (self.logits,) if self.rule is None else (self.logits, self.rule.tensor)
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """Thresholds of the exits that have a rule (in [-128, 128]; 128: never), and the reach of every segment.
+
+    `reach[i]` is the measured fraction of inputs that enter segment i; None where nothing was measured.
+    `asked` is the requested largest disagreement with the backbone; `measured` what the choosing images gave.
+    """
+
+    name: str
+    thresholds: tuple[int, ...]
+    reach: tuple[float, ...] | None = None
+    asked: float | None = None
+    measured: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QuantGraph:
+    """An int8 network; `tensors` names every tensor, the input included.
+
+    `preprocess`, where given, maps pixels to input codes: int8 (256, C), row = pixel value, column = channel.
+    """
+
+    name: str
+    input: str
+    tensors: Mapping[str, QTensor]
+    nodes: tuple[QNode, ...]
+    exits: tuple[QExit, ...]
+    points: tuple[OperatingPoint, ...]
+    default: int = 0
+    preprocess: Int8 | None = None
+
+    @property
+    def input_tensor(self) -> QTensor:
+        """Shape and code of the input."""
+        return self.tensors[self.input]
+
+    @property
+    def point(self) -> OperatingPoint:
+        """The default operating point."""
+        return self.points[self.default]
+
+    @property
+    def classes(self) -> int:
+        """Logits per answer."""
+        return self.tensors[self.exits[-1].logits].shape[-1]
+
+    def segments(self) -> tuple[tuple[QNode, ...], ...]:
+        """Nodes per exit segment: the trunk up to the exit, then its head."""
+        return segments(self.nodes, [e.tensors for e in self.exits])
+
+    def input_codes(self, pixels: UInt8) -> Int8:
+        """Input codes of raw pixels (N, H, W, C) through the preprocessing table, as NAME_input_u8 does."""
+        if self.preprocess is None:
+            raise VerifyError(f"{self.name}: has no preprocessing table")
+        channels = np.arange(pixels.shape[-1])
+        codes: Int8 = self.preprocess[pixels, channels]
+        return codes
+
+
+def verify_quant_graph(graph: QuantGraph) -> None:
+    """Holds every QuantGraph to its contract.
+
+    Raises:
+        VerifyError: naming what breaks it.
+    """
+    known: dict[str, Shape] = {graph.input: graph.input_tensor.shape}
+    for node in graph.nodes:
+        _verify_node(graph, node, known)
+        known[node.output] = graph.tensors[node.output].shape
+    if set(known) != set(graph.tensors):
+        raise VerifyError(f"{graph.name}: tensors without a producer: {sorted(set(graph.tensors) - set(known))}")
+    if sum(map(len, graph.segments())) != len(graph.nodes):
+        raise VerifyError(f"{graph.name}: a node feeds no exit")
+    if graph.exits[-1].rule is not None or any(e.rule is None for e in graph.exits[:-1]):
+        raise VerifyError(f"{graph.name}: every exit but the last needs a rule")
+    for point in graph.points:
+        if len(point.thresholds) != len(graph.exits) - 1:
+            raise VerifyError(f"{graph.name}: {point.name} has {len(point.thresholds)} thresholds for its exits")
+        if any(not ALWAYS <= t <= NEVER for t in point.thresholds):
+            raise VerifyError(f"{graph.name}: {point.name} has a threshold outside [-128, 128]")
+
+
+def _verify_node(graph: QuantGraph, node: QNode, known: Mapping[str, Shape]) -> None:
+    if missing := [t for t in node.inputs if t not in known]:
+        raise VerifyError(f"{node.name}: reads {missing[0]}, which no earlier node makes")
+    if node.output in known or node.output not in graph.tensors:
+        raise VerifyError(f"{node.name}: writes {node.output}, which exists already or is not declared")
+    shape = node.op.output_shape([known[t] for t in node.inputs])
+    if shape != graph.tensors[node.output].shape:
+        raise VerifyError(f"{node.name}: makes {shape}, declared {graph.tensors[node.output].shape}")
+    for role, array in node.op.constants.items():
+        if array.flags.writeable:
+            raise VerifyError(f"{node.name}: {role} can be written")
