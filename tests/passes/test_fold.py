@@ -1,0 +1,138 @@
+import numpy as np
+import pytest
+from passes.networks import Net, residual_network
+
+from ptee_mcu.errors import UnsupportedOpError
+from ptee_mcu.graph import Graph, forward
+from ptee_mcu.ops import (
+    Activation,
+    Add,
+    AvgPool2d,
+    Clamp,
+    Concat,
+    Conv2d,
+    Dropout,
+    Flatten,
+    MaxPool2d,
+    Slice,
+)
+from ptee_mcu.passes.fold import fold
+from ptee_mcu.tensor import HW, Padding
+
+
+def assert_same_function(net: Net, graph: Graph, folded: Graph) -> None:
+    x = net.inputs(4)
+    before = forward(graph, x, [graph.exits[-1].logits])[graph.exits[-1].logits]
+    after = forward(folded, x, [folded.exits[-1].logits])[folded.exits[-1].logits]
+    np.testing.assert_allclose(after.reshape(before.shape), before, rtol=1e-4, atol=1e-4)
+
+
+def kinds(graph: Graph) -> list[str]:
+    return [type(node.op).__name__ for node in graph.nodes]
+
+
+def test_folding_leaves_only_ops_that_int8_has_and_the_same_function() -> None:
+    net, graph = residual_network()
+    folded = fold(graph)
+    assert kinds(folded) == ["Conv2d", "Conv2d", "Conv2d", "Add", "AvgPool2d", "Linear"]
+    assert_same_function(net, graph, folded)
+
+
+def test_folding_keeps_taps_under_a_tensor_that_exists() -> None:
+    _, graph = residual_network()
+    folded = fold(graph)
+    assert folded.taps[0].tensor == graph.taps[0].tensor
+    assert folded.producer(folded.taps[0].tensor) is not None
+
+
+def test_a_batch_norm_before_its_convolution_becomes_a_depthwise_convolution() -> None:
+    net = Net((1, 6, 6, 4))
+    pre = net.relu(net.norm("x", 4))
+    graph = net.graph(net.linear(net.add(Flatten(), net.conv(pre, 4, 4)), 3, 144))
+    folded = fold(graph)
+    assert kinds(folded) == ["Conv2d", "Conv2d", "Linear"]
+    assert folded.nodes[0].op == Conv2d(groups=4, act=Activation(min=0.0))
+    assert_same_function(net, graph, folded)
+
+
+def test_an_activation_on_a_concatenation_becomes_a_unit_max_pool() -> None:
+    net = Net((1, 6, 6, 4))
+    joined = net.relu(net.add(Concat(), net.conv("x", 4, 4), "x"))
+    graph = net.graph(net.linear(net.add(Flatten(), joined), 3, 288))
+    folded = fold(graph)
+    assert kinds(folded) == ["Conv2d", "Concat", "MaxPool2d", "Linear"]
+    assert_same_function(net, graph, folded)
+
+
+def test_a_producer_that_others_read_keeps_its_unclamped_output() -> None:
+    net = Net((1, 6, 6, 4))
+    conv = net.conv("x", 4, 4)
+    both = net.add(Add(), net.relu(conv), conv)
+    graph = net.graph(net.linear(net.add(Flatten(), both), 3, 144))
+    folded = fold(graph)
+    assert kinds(folded) == ["Conv2d", "MaxPool2d", "Add", "Linear"]
+    assert_same_function(net, graph, folded)
+
+
+def test_two_activations_in_a_row_become_their_composition() -> None:
+    net = Net((1, 4, 4, 2))
+    x = net.add(Clamp(Activation(max=1.0)), net.relu(net.conv("x", 2, 2)))
+    graph = net.graph(net.linear(net.add(Flatten(), x), 3, 32))
+    folded = fold(graph)
+    assert folded.nodes[0].op.act == Activation(0.0, 1.0)
+    assert_same_function(net, graph, folded)
+
+
+def test_a_grouped_convolution_is_split_into_slices_and_convolutions() -> None:
+    net = Net((1, 6, 6, 4))
+    grouped = net.conv("x", 6, 4, Conv2d(padding=Padding.same(1, 1), groups=2), bias=True)
+    graph = net.graph(net.linear(net.add(Flatten(), grouped), 3, 216))
+    folded = fold(graph)
+    assert kinds(folded) == ["Slice", "Conv2d", "Slice", "Conv2d", "Concat", "Linear"]
+    assert isinstance(folded.nodes[0].op, Slice)
+    assert_same_function(net, graph, folded)
+
+
+def test_nodes_that_feed_no_exit_disappear() -> None:
+    net = Net((1, 6, 6, 4))
+    kept = net.add(MaxPool2d(HW(2, 2), HW(2, 2)), "x")
+    net.conv("x", 4, 4)
+    graph = net.graph(net.linear(net.add(Dropout(), kept), 3, 36))
+    assert kinds(fold(graph)) == ["MaxPool2d", "Linear"]
+
+
+def test_batch_norm_behind_a_linear_layer_folds_into_it() -> None:
+    net = Net((1, 12))
+    graph = net.graph(net.linear(net.relu(net.norm(net.linear("x", 6, 12), 6)), 3, 6))
+    folded = fold(graph)
+    assert kinds(folded) == ["Linear", "Linear"]
+    assert_same_function(net, graph, folded)
+
+
+def test_an_add_on_a_flattened_map_is_refused_by_name() -> None:
+    net = Net((1, 4, 4, 2))
+    flat = net.add(Flatten(), "x")
+    graph = net.graph(net.linear(net.add(Add(), flat, flat), 3, 32))
+    with pytest.raises(UnsupportedOpError, match=r"add1: Add on the flattened tensor of flatten0"):
+        fold(graph)
+
+
+def test_batch_norm_on_a_flattened_input_is_refused_by_name() -> None:
+    net = Net((1, 12))
+    graph = net.graph(net.linear(net.norm("x", 12), 3, 12))
+    with pytest.raises(UnsupportedOpError, match=r"batchnorm0: BatchNorm on shape \(1, 12\)"):
+        fold(graph)
+
+
+def test_an_activation_that_cannot_move_on_a_flat_tensor_is_refused_by_name() -> None:
+    net = Net((1, 12))
+    graph = net.graph(net.linear(net.relu("x"), 3, 12))
+    with pytest.raises(UnsupportedOpError, match=r"clamp0: an activation on shape \(1, 12\)"):
+        fold(graph)
+
+
+def test_average_pool_takes_an_activation_in() -> None:
+    net = Net((1, 4, 4, 2))
+    pooled = net.relu(net.add(AvgPool2d(HW(2, 2), HW(2, 2)), "x"))
+    graph = net.graph(net.linear(pooled, 3, 8))
+    assert kinds(fold(graph)) == ["AvgPool2d", "Linear"]
