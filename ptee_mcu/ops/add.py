@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ptee_mcu.errors import ModelError
+import numpy as np
+
+from ptee_mcu.errors import ModelError, QuantizationError
 from ptee_mcu.ops.base import Activation, Counts, Isa, Op, Params, QOp
 from ptee_mcu.requant import Requant
 from ptee_mcu.tensor import Float, QTensor, Quant, Shape
@@ -30,10 +32,14 @@ class Add(Op):
         """QAdd with TFLite's scaling of both operands to twice the larger input scale."""
         widest = 2 * max(inputs[0].scale, inputs[1].scale)
         factors = (inputs[0].scale / widest, inputs[1].scale / widest, widest / ((1 << LEFT_SHIFT) * output.scale))
+        requant = Requant.from_real(factors)
+        if np.any(requant.shift > 0):
+            raise QuantizationError(
+                f"{name}: output scale {output.scale:.3g} is below 2**-19 of the larger input scale {widest / 2:.3g}",
+                hint="the sum is almost always clamped; check the range of this layer's calibration data",
+            )
         low, high = self.act.codes(output)
-        return QAdd(
-            -inputs[0].zero_point, -inputs[1].zero_point, output.zero_point, Requant.from_real(factors), low, high
-        )
+        return QAdd(-inputs[0].zero_point, -inputs[1].zero_point, output.zero_point, requant, low, high)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
