@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The run-time library of generated networks: one read-only descriptor and one function per kind of layer.
+ *
+ * Arithmetic contract ptee.int8.v1. No heap, no floating point, no mutable globals: every function works on the memory
+ * it is given and is re-entrant. Feature maps are int8, NHWC, batch 1. real = scale * (code - zero_point).
+ * input_offset is -zero_point of the input, output_offset the zero point of the output, as in CMSIS-NN.
+ *
+ * Functions that take `scratch` call CMSIS-NN: output must not overlap input, and scratch (aligned to PTEE_ARENA_ALIGN,
+ * NULL where scratch_bytes is 0) is overwritten. They return PTEE_OK, or PTEE_KERNEL if CMSIS-NN refused.
+ */
+#ifndef PTEE_RUNTIME_H
+#define PTEE_RUNTIME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef CMSIS_NN_USE_SINGLE_ROUNDING
+#error "contract ptee.int8.v1 rounds twice: do not define CMSIS_NN_USE_SINGLE_ROUNDING"
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PTEE_CONTRACT "ptee.int8.v1"
+
+/* Alignment in bytes of the arena and of every scratch buffer in it. */
+#define PTEE_ARENA_ALIGN 16
+
+typedef enum {
+    PTEE_OK = 0,            /* done, nothing to add */
+    PTEE_CONTINUE,          /* the segment ran and its exit did not fire */
+    PTEE_DONE,              /* an exit fired: the result is valid */
+    PTEE_NO_INPUT,          /* run or step before an input was given */
+    PTEE_NULL,              /* an argument is NULL */
+    PTEE_ARENA_TOO_SMALL,   /* fewer bytes than the plan needs */
+    PTEE_ARENA_MISALIGNED,  /* not a multiple of PTEE_ARENA_ALIGN */
+    PTEE_SCRATCH_TOO_SMALL, /* the linked CMSIS-NN wants more scratch than was planned */
+    PTEE_KERNEL,            /* a CMSIS-NN function did not return success */
+    PTEE_BAD_EXIT,          /* no such exit, or an exit without a threshold */
+    PTEE_BAD_THRESHOLD,     /* outside the range of the exit's rule */
+    PTEE_ENDED,             /* a step after the end; give a new input first */
+    PTEE_NOT_INITIALIZED    /* init was not called, or failed */
+} ptee_status;
+
+/* True where `status` is an error: the first three are not. */
+static inline bool ptee_failed(ptee_status status)
+{
+    return status > PTEE_DONE;
+}
+
+/* A constant English sentence for `status`, without a full stop. */
+const char *ptee_status_text(ptee_status status);
+
+/* Convolution with groups = 1. Padding at the bottom and right follows from the output size. */
+typedef struct {
+    const int8_t *weights;     /* [output_c][kernel_h][kernel_w][input_c] */
+    const int32_t *bias;       /* [output_c] */
+    const int32_t *multiplier; /* [output_c] */
+    const int32_t *shift;      /* [output_c], positive shifts left */
+    uint32_t scratch_bytes;    /* what was planned for scratch */
+    uint16_t input_h, input_w, input_c;
+    uint16_t output_h, output_w, output_c;
+    int16_t input_offset; /* -127..128 */
+    int8_t output_offset;
+    int8_t act_min, act_max;
+    uint8_t kernel_h, kernel_w;
+    uint8_t stride_h, stride_w;
+    uint8_t padding_h, padding_w; /* top, left */
+    uint8_t dilation_h, dilation_w;
+} ptee_conv2d_t;
+
+ptee_status ptee_conv2d(const ptee_conv2d_t *op, const int8_t *input, int8_t *output, void *scratch);
+
+/* Bytes of scratch the linked CMSIS-NN asks for: init compares them with op->scratch_bytes. */
+int32_t ptee_conv2d_scratch_bytes(const ptee_conv2d_t *op);
+
+/* Depthwise convolution: output channel o reads input channel o / channel_multiplier. */
+typedef struct {
+    const int8_t *weights;     /* [kernel_h][kernel_w][output_c] */
+    const int32_t *bias;       /* [output_c] */
+    const int32_t *multiplier; /* [output_c] */
+    const int32_t *shift;      /* [output_c], positive shifts left */
+    uint32_t scratch_bytes;
+    uint16_t input_h, input_w, input_c;
+    uint16_t output_h, output_w, output_c;
+    uint16_t channel_multiplier; /* output_c / input_c */
+    int16_t input_offset;        /* -127..128 */
+    int8_t output_offset;
+    int8_t act_min, act_max;
+    uint8_t kernel_h, kernel_w;
+    uint8_t stride_h, stride_w;
+    uint8_t padding_h, padding_w; /* top, left */
+    uint8_t dilation_h, dilation_w;
+} ptee_depthwise_conv2d_t;
+
+ptee_status ptee_depthwise_conv2d(const ptee_depthwise_conv2d_t *op, const int8_t *input, int8_t *output,
+                                  void *scratch);
+int32_t ptee_depthwise_conv2d_scratch_bytes(const ptee_depthwise_conv2d_t *op);
+
+/* Fully connected layer with one multiplier for all outputs. */
+typedef struct {
+    const int8_t *weights; /* [output_features][input_features] */
+    const int32_t *bias;   /* [output_features] */
+    int32_t multiplier;
+    uint32_t input_features;
+    uint32_t scratch_bytes;
+    uint16_t output_features;
+    int16_t input_offset; /* -127..128 */
+    int8_t shift;         /* positive shifts left */
+    int8_t output_offset;
+    int8_t act_min, act_max;
+} ptee_fully_connected_t;
+
+ptee_status ptee_fully_connected(const ptee_fully_connected_t *op, const int8_t *input, int8_t *output, void *scratch);
+int32_t ptee_fully_connected_scratch_bytes(const ptee_fully_connected_t *op);
+
+/* Maximum and average pooling: scale and zero point pass through; the average leaves padding out of its count. */
+typedef struct {
+    uint32_t scratch_bytes; /* 0 for the maximum */
+    uint16_t input_h, input_w, channels;
+    uint16_t output_h, output_w;
+    uint16_t kernel_h, kernel_w;
+    uint16_t stride_h, stride_w;
+    uint16_t padding_h, padding_w; /* top, left */
+    int8_t act_min, act_max;
+} ptee_pool2d_t;
+
+ptee_status ptee_max_pool2d(const ptee_pool2d_t *op, const int8_t *input, int8_t *output, void *scratch);
+ptee_status ptee_avg_pool2d(const ptee_pool2d_t *op, const int8_t *input, int8_t *output, void *scratch);
+int32_t ptee_avg_pool2d_scratch_bytes(const ptee_pool2d_t *op);
+
+/* The functions below are our own: they need no scratch and cannot fail. */
+
+/*
+ * Element-wise sum of two tensors of one shape, with the arithmetic of arm_elementwise_add_s8 (CMSIS-NN 4.0.0) at
+ * left_shift 20. Multipliers are 0 or in [2^30, 2^31), shifts in [-31, 0]: what the scales s_a / 2m, s_b / 2m and
+ * 2m / (2^20 s_output), m = max(s_a, s_b), give wherever s_output > 2^-19 m.
+ */
+typedef struct {
+    uint32_t count; /* elements */
+    int32_t multiplier_a, multiplier_b, output_multiplier;
+    int16_t offset_a, offset_b; /* -zero point, -127..128 */
+    int8_t shift_a, shift_b, output_shift;
+    int8_t output_offset;
+    int8_t act_min, act_max;
+} ptee_add_t;
+
+/* output may be a or b themselves; it must not overlap them otherwise. */
+void ptee_add(const ptee_add_t *op, const int8_t *a, const int8_t *b, int8_t *output);
+
+/* One input of a concatenation along channels; all inputs and the output have one scale and zero point. */
+typedef struct {
+    uint32_t pixels; /* h * w */
+    uint16_t input_c;
+    uint16_t output_c;
+    uint16_t first_c; /* where this input starts among the output's channels */
+} ptee_concat_t;
+
+/* Writes only the channels [first_c, first_c + input_c) of output: call once per input. No overlap. */
+void ptee_concat(const ptee_concat_t *op, const int8_t *input, int8_t *output);
+
+/* Constant padding of h, w and channels with `fill`, the zero point. */
+typedef struct {
+    uint16_t input_h, input_w, input_c;
+    uint16_t top, bottom, left, right;
+    uint16_t front, back; /* channels before and after the input's */
+    int8_t fill;
+} ptee_pad_t;
+
+/* No overlap of input and output. */
+void ptee_pad(const ptee_pad_t *op, const int8_t *input, int8_t *output);
+
+/* output[y][x][c] = input[start_h + y * step_h][start_w + x * step_w][start_c + c]; steps are positive. */
+typedef struct {
+    uint16_t input_w, input_c;
+    uint16_t output_h, output_w, output_c;
+    uint16_t start_h, start_w, start_c;
+    uint16_t step_h, step_w;
+} ptee_slice_t;
+
+/* No overlap of input and output. */
+void ptee_slice(const ptee_slice_t *op, const int8_t *input, int8_t *output);
+
+/* Pixels to codes through one 256-entry table per channel: output[p][c] = tables[c][pixels[p][c]]. */
+typedef struct {
+    const int8_t *tables; /* [channels][256] */
+    uint32_t pixels;      /* h * w */
+    uint16_t channels;
+} ptee_lookup_u8_t;
+
+void ptee_lookup_u8(const ptee_lookup_u8_t *op, const uint8_t *pixels, int8_t *output);
+
+/* Index of the largest of `count` >= 1 codes, the lowest one of equals. */
+uint32_t ptee_argmax(const int8_t *codes, uint32_t count);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* PTEE_RUNTIME_H */

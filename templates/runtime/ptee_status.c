@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Status codes in words; linked only where an application asks for them. */
+#include "ptee_runtime.h"
+
+const char *ptee_status_text(ptee_status status)
+{
+    switch (status) {
+    case PTEE_OK:
+        return "ok";
+    case PTEE_CONTINUE:
+        return "the exit did not fire: step again";
+    case PTEE_DONE:
+        return "an exit fired: the result is valid";
+    case PTEE_NO_INPUT:
+        return "no input was given since the last result";
+    case PTEE_NULL:
+        return "an argument is NULL";
+    case PTEE_ARENA_TOO_SMALL:
+        return "the arena has too few bytes";
+    case PTEE_ARENA_MISALIGNED:
+        return "the arena is not aligned to PTEE_ARENA_ALIGN";
+    case PTEE_SCRATCH_TOO_SMALL:
+        return "the linked CMSIS-NN needs more scratch than was planned: build for its release and core";
+    case PTEE_KERNEL:
+        return "a CMSIS-NN function refused its arguments";
+    case PTEE_BAD_EXIT:
+        return "there is no such exit, or it has no threshold";
+    case PTEE_BAD_THRESHOLD:
+        return "the threshold is outside the range of its exit";
+    case PTEE_ENDED:
+        return "the last exit was reached: give a new input first";
+    case PTEE_NOT_INITIALIZED:
+        return "the context was not initialized";
+    default:
+        return "unknown status";
+    }
+}
