@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The smallest application around a generated network: what it links is what the network costs in flash and RAM.
+ *
+ * Compiled with the same macros as harness.c.
+ */
+#include <stdalign.h>
+
+#include PTEE_MODEL_HEADER
+
+#define JOIN(a, b) JOIN_TEXT(a, b)
+#define JOIN_TEXT(a, b) a##b
+#define MODEL(suffix) JOIN(PTEE_NAME, suffix)
+#define CONSTANT(suffix) JOIN(PTEE_PREFIX, suffix)
+
+int main(void);
+
+static alignas(CONSTANT(_ARENA_ALIGN)) uint8_t arena[CONSTANT(_ARENA_BYTES)];
+static MODEL(_t) network;
+
+int main(void)
+{
+    MODEL(_result) result;
+    if (ptee_failed(MODEL(_init)(&network, arena, sizeof arena)) || MODEL(_input)(&network) == NULL) {
+        return 1;
+    }
+    return ptee_failed(MODEL(_run)(&network, &result)) ? 2 : (int)result.label;
+}

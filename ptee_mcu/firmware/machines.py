@@ -1,0 +1,79 @@
+"""Machines that QEMU emulates: compiler flags, memories and the clock of SysTick."""
+
+from dataclasses import dataclass
+
+from ptee_mcu.errors import FirmwareError
+
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine of qemu-system-arm with semihosting; the vector table lies at the start of its flash."""
+
+    name: str  # of QEMU's -M
+    cpu: str
+    flags: tuple[str, ...]  # architecture flags of arm-none-eabi-gcc
+    flash_base: int
+    flash_bytes: int
+    ram_base: int
+    ram_bytes: int
+    clock_hz: int
+    stack_bytes: int = 8192
+
+
+# Source: QEMU 7.2 hw/arm/mps2.c and mps2-tz.c (memory maps, SYSCLK).
+_MACHINES = (
+    Machine(
+        "mps2-an385",
+        "cortex-m3",
+        ("-mcpu=cortex-m3", "-mfloat-abi=soft"),
+        0,
+        4 * _MIB,
+        0x20000000,
+        4 * _MIB,
+        25_000_000,
+    ),
+    Machine(
+        "mps2-an386",
+        "cortex-m4",
+        ("-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"),
+        0,
+        4 * _MIB,
+        0x20000000,
+        4 * _MIB,
+        25_000_000,
+    ),
+    Machine(
+        "mps2-an500",
+        "cortex-m7",
+        ("-mcpu=cortex-m7", "-mfloat-abi=hard", "-mfpu=fpv5-d16"),
+        0,
+        4 * _MIB,
+        0x20000000,
+        4 * _MIB,
+        25_000_000,
+    ),
+    Machine(
+        "mps2-an505",
+        "cortex-m33",
+        ("-mcpu=cortex-m33", "-mfloat-abi=hard", "-mfpu=fpv5-sp-d16"),
+        0x10000000,
+        4 * _MIB,
+        0x38000000,
+        2 * _MIB,
+        20_000_000,
+    ),
+)
+MACHINES = {machine.name: machine for machine in _MACHINES}
+
+
+def machine(name: str) -> Machine:
+    """The machine called `name`.
+
+    Raises:
+        FirmwareError: where firmware cannot be linked for it.
+    """
+    if name not in MACHINES:
+        raise FirmwareError(f"no emulated machine is called {name!r}", hint=f"known machines: {', '.join(MACHINES)}")
+    return MACHINES[name]
