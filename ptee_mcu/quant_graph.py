@@ -1,13 +1,14 @@
 """The int8 network under contract `ptee.int8.v1`: nodes, exits, operating points; knows no board."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
 from ptee_mcu.errors import VerifyError
-from ptee_mcu.graph import segments
-from ptee_mcu.ops.base import QOp
+from ptee_mcu.graph import needed, segments
+from ptee_mcu.ops.base import Isa, QOp
 from ptee_mcu.tensor import Int8, QTensor, Shape, UInt8
 
 CONTRACT = "ptee.int8.v1"
@@ -96,6 +97,30 @@ class QuantGraph:
     def segments(self) -> tuple[tuple[QNode, ...], ...]:
         """Nodes per exit segment: the trunk up to the exit, then its head."""
         return segments(self.nodes, [e.tensors for e in self.exits])
+
+    def macs(self, nodes: Sequence[QNode]) -> int:
+        """Multiply-accumulates of one execution of `nodes`."""
+        tensors = self.tensors
+        return sum(
+            node.op.counts([tensors[t] for t in node.inputs], tensors[node.output], Isa.SCALAR).macs for node in nodes
+        )
+
+    def segment_macs(self) -> tuple[int, ...]:
+        """MACs per segment, its head included."""
+        return tuple(self.macs(part) for part in self.segments())
+
+    def exit_macs(self) -> tuple[int, ...]:
+        """MACs of leaving at each exit: every segment so far, every head evaluated on the way included."""
+        return tuple(accumulate(self.segment_macs()))
+
+    def backbone_macs(self) -> int:
+        """MACs of the network without its early exits."""
+        return self.macs(needed(self.nodes, self.exits[-1].tensors))
+
+    def exit_costs(self) -> tuple[float, ...]:
+        """`exit_macs` relative to the bare backbone; with early exits the last one is above 1."""
+        backbone = self.backbone_macs()
+        return tuple(macs / backbone for macs in self.exit_macs())
 
     def input_codes(self, pixels: UInt8) -> Int8:
         """Input codes of raw pixels (N, H, W, C) through the preprocessing table, as NAME_input_u8 does."""

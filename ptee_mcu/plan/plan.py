@@ -72,18 +72,6 @@ class Plan:
         """Steps of one exit segment."""
         return tuple(step for step in self.steps if step.segment == segment)
 
-    def segment_macs(self) -> tuple[int, ...]:
-        """MACs per segment, its head included."""
-        return tuple(sum(step.counts.macs for step in self.segment_steps(i)) for i in range(len(self.graph.exits)))
-
-    def exit_macs(self) -> tuple[int, ...]:
-        """MACs of leaving at each exit: every segment so far, every head evaluated on the way included."""
-        total, costs = 0, []
-        for macs in self.segment_macs():
-            total += macs
-            costs.append(total)
-        return tuple(costs)
-
     @property
     def weight_bytes(self) -> int:
         """Bytes of constants in read-only memory."""

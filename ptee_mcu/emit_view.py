@@ -1,0 +1,200 @@
+"""What the templates print: a plan as C names, C expressions and read-only arrays."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ptee_mcu import emit_c
+from ptee_mcu.ops.base import QOp
+from ptee_mcu.plan.plan import Plan, Step
+from ptee_mcu.quant_graph import OperatingPoint, QExit
+from ptee_mcu.tensor import QTensor, Quant, Shape, readonly
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Array:
+    """A constant of the weights file."""
+
+    name: str
+    note: str
+    values: npt.NDArray[Any]
+
+    @property
+    def c_type(self) -> str:
+        """Element type."""
+        return emit_c.c_type(self.values)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """One step: `inputs`, `result` and `scratch` are C expressions, `constants` C names by role."""
+
+    id: str
+    index: int
+    kind: str
+    note: str
+    op: QOp
+    input_tensors: tuple[QTensor, ...]
+    output: QTensor
+    inputs: tuple[str, ...]
+    result: str
+    scratch: str
+    scratch_bytes: int
+    constants: Mapping[str, str]
+
+    @property
+    def input(self) -> QTensor:
+        """The first input."""
+        return self.input_tensors[0]
+
+
+@dataclass(frozen=True, slots=True)
+class ExitView:
+    """An exit; `confidence_offset` and `confidence_quant` are None where it has no rule."""
+
+    id: str
+    name: str
+    logits_offset: int
+    logits_quant: Quant
+    confidence_offset: int | None
+    confidence_quant: Quant | None
+
+
+@dataclass(frozen=True, slots=True)
+class PointView:
+    """An operating point."""
+
+    id: str
+    thresholds: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """The preprocessing table: one table for all values where the channels agree."""
+
+    table: str
+    pixels: int
+    channels: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """A plan as its templates see it."""
+
+    segments: tuple[tuple[Call, ...], ...]
+    exits: tuple[ExitView, ...]
+    points: tuple[PointView, ...]
+    lookup: Lookup | None
+    arrays: tuple[Array, ...]
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """All steps in order."""
+        return tuple(call for segment in self.segments for call in segment)
+
+    @property
+    def kinds(self) -> dict[str, tuple[Call, ...]]:
+        """Steps by kind of op, both in order of appearance."""
+        calls = self.calls
+        return {kind: tuple(c for c in calls if c.kind == kind) for kind in dict.fromkeys(c.kind for c in calls)}
+
+
+class _Pool:
+    """Constant arrays as they are named; equal ones are kept once."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, bytes], Array] = {}
+
+    def name(self, proposed: str, note: str, values: npt.NDArray[Any]) -> str:
+        """C name of an array of `values`."""
+        key = (values.dtype.str, values.tobytes())
+        return self._found.setdefault(key, Array(proposed, note, values)).name
+
+    def arrays(self) -> tuple[Array, ...]:
+        """All arrays, in the order in which they were named."""
+        return tuple(self._found.values())
+
+
+def make_view(plan: Plan, name: str) -> View:
+    """`plan` for the templates of the library `name`."""
+    graph = plan.graph
+    pool = _Pool()
+    ids = emit_c.identifiers(step.node.name for step in plan.steps)
+    segments = tuple(
+        tuple(_call(plan, step, ids[step.node.name], name, pool) for step in plan.segment_steps(i))
+        for i in range(len(graph.exits))
+    )
+    exit_ids = emit_c.identifiers(leave.name for leave in graph.exits)
+    point_ids = emit_c.identifiers(point.name for point in graph.points)
+    return View(
+        segments=segments,
+        exits=tuple(_exit(plan, leave, exit_ids[leave.name]) for leave in graph.exits),
+        points=tuple(_point(point, point_ids[point.name]) for point in graph.points),
+        lookup=_lookup(plan, name, pool),
+        arrays=pool.arrays(),
+    )
+
+
+def _call(plan: Plan, step: Step, identifier: str, name: str, pool: _Pool) -> Call:
+    tensors, node = plan.graph.tensors, step.node
+    inputs = tuple(tensors[tensor] for tensor in node.inputs)
+    output = tensors[node.output]
+    shapes = ", ".join(_shape(tensor.shape) for tensor in inputs)
+    constants = {
+        role: pool.name(f"{name}_{identifier}_{role}", f"{node.name}: {role} {_shape(values.shape)}", values)
+        for role, values in node.op.constants.items()
+    }
+    return Call(
+        id=identifier,
+        index=step.index,
+        kind=node.op.template,
+        note=f"{step.index}: {node.name}, {shapes} to {_shape(output.shape)}",
+        op=node.op,
+        input_tensors=inputs,
+        output=output,
+        inputs=tuple(_at(plan, tensor) for tensor in node.inputs),
+        result=_at(plan, node.output),
+        scratch=_at(plan, step.scratch) if step.counts.scratch_bytes else "NULL",
+        scratch_bytes=step.counts.scratch_bytes,
+        constants=MappingProxyType(constants),
+    )
+
+
+def _at(plan: Plan, slot: str) -> str:
+    return f"arena + {plan.arena[slot].offset}"
+
+
+def _shape(shape: Shape) -> str:
+    return "x".join(map(str, shape))
+
+
+def _exit(plan: Plan, leave: QExit, identifier: str) -> ExitView:
+    confidence = leave.rule.tensor if leave.rule else None
+    return ExitView(
+        id=identifier,
+        name=leave.name,
+        logits_offset=plan.arena[leave.logits].offset,
+        logits_quant=plan.graph.tensors[leave.logits].quant,
+        confidence_offset=plan.arena[confidence].offset if confidence else None,
+        confidence_quant=plan.graph.tensors[confidence].quant if confidence else None,
+    )
+
+
+def _point(point: OperatingPoint, identifier: str) -> PointView:
+    return PointView(identifier, point.thresholds)
+
+
+def _lookup(plan: Plan, name: str, pool: _Pool) -> Lookup | None:
+    table = plan.graph.preprocess
+    if table is None:
+        return None
+    channels = plan.graph.input_tensor.shape[-1]
+    if bool(np.all(table == table[:, :1])):
+        channels = 1
+    tables = readonly(table[:, :channels].T, np.int8)
+    note = f"codes of pixel values 0 to 255, {channels} table{'s' if channels > 1 else ''}"
+    return Lookup(pool.name(f"{name}_pixel_codes", note, tables), plan.graph.input_tensor.nbytes // channels, channels)
