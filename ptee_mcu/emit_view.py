@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ptee_mcu import emit_c
+from ptee_mcu.ops import QConv2d
 from ptee_mcu.ops.base import QOp
 from ptee_mcu.plan.plan import Plan, Step
 from ptee_mcu.quant_graph import OperatingPoint, QExit
@@ -151,7 +152,7 @@ def _call(plan: Plan, step: Step, identifier: str, name: str, pool: _Pool) -> Ca
     return Call(
         id=identifier,
         index=step.index,
-        kind=node.op.template,
+        kind=_kind(node.op),
         note=f"{step.index}: {node.name}, {shapes} to {_shape(output.shape)}",
         op=node.op,
         input_tensors=inputs,
@@ -162,6 +163,10 @@ def _call(plan: Plan, step: Step, identifier: str, name: str, pool: _Pool) -> Ca
         scratch_bytes=step.counts.scratch_bytes,
         constants=MappingProxyType(constants),
     )
+
+
+def _kind(op: QOp) -> str:
+    return "pointwise_conv2d" if isinstance(op, QConv2d) and op.is_pointwise else op.template
 
 
 def _at(plan: Plan, slot: str) -> str:

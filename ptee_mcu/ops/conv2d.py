@@ -131,6 +131,12 @@ class QConv2d(QOp):
         return HW(self.weights.shape[1], self.weights.shape[2])
 
     @property
+    def is_pointwise(self) -> bool:
+        """True for a 1x1 kernel with stride 1 and no padding: arm_convolve_1x1_s8_fast is faster there."""
+        ones = self.kernel == self.stride == self.dilation == HW(1, 1)
+        return ones and self.padding == Padding()
+
+    @property
     def constants(self) -> Constants:
         """Weights, bias, and the rescale pairs, all per output channel."""
         return _constants(self)
@@ -142,18 +148,12 @@ class QConv2d(QOp):
         return (1, size.h, size.w, self.weights.shape[0])
 
     def counts(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Counts:
-        """Scratch as arm_convolve_wrapper_s8_get_buffer_size, CMSIS-NN 4.0.0."""
+        """Scratch as arm_convolve_s8_get_buffer_size or arm_convolve_1x1_s8_fast_get_buffer_size, CMSIS-NN 4.0.0."""
         macs = prod(output.shape[1:3]) * self.weights.size
+        if self.is_pointwise:
+            return Counts(macs, 0)
         column = self.weights.size // self.weights.shape[0]
-        _, in_h, _, _ = inputs[0].shape
-        no_pad = self.padding.top == 0 and self.padding.left == 0
-        if self.kernel == HW(1, 1) and no_pad and self.dilation == HW(1, 1):
-            return Counts(macs, 0)
-        if isa is not Isa.MVE:
-            return Counts(macs, 2 * column * 2)
-        if in_h == 1 and output.shape[2] % 4 == 0 and self.dilation.w == 1 and self.kernel.h == 1:
-            return Counts(macs, 0)
-        return Counts(macs, 4 * ((column + 7) // 8) * 8)
+        return Counts(macs, 4 * ((column + 7) // 8) * 8 if isa is Isa.MVE else 2 * column * 2)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,52 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Convolution through arm_convolve_wrapper_s8, whose signature is the same from CMSIS-NN 4.0.0 on. */
-#include "ptee_cmsis_nn.h"
-
-typedef struct {
-    cmsis_nn_conv_params params;
-    cmsis_nn_dims input, filter, output;
-} conv2d_arguments;
-
-static void expand(const ptee_conv2d_t *op, conv2d_arguments *to)
-{
-    to->params.input_offset = op->input_offset;
-    to->params.output_offset = op->output_offset;
-    to->params.stride.w = op->stride_w;
-    to->params.stride.h = op->stride_h;
-    to->params.padding.w = op->padding_w;
-    to->params.padding.h = op->padding_h;
-    to->params.dilation.w = op->dilation_w;
-    to->params.dilation.h = op->dilation_h;
-    to->params.activation.min = op->act_min;
-    to->params.activation.max = op->act_max;
-    to->input.n = 1;
-    to->input.h = op->input_h;
-    to->input.w = op->input_w;
-    to->input.c = op->input_c;
-    to->filter.n = op->output_c;
-    to->filter.h = op->kernel_h;
-    to->filter.w = op->kernel_w;
-    to->filter.c = op->input_c;
-    to->output.n = 1;
-    to->output.h = op->output_h;
-    to->output.w = op->output_w;
-    to->output.c = op->output_c;
-}
+/* Convolution through arm_convolve_s8: chosen at compile time, so that arm_convolve_wrapper_s8 links no other kernel. */
+#include "ptee_conv2d.h"
 
 ptee_status ptee_conv2d(const ptee_conv2d_t *op, const int8_t *input, int8_t *output, void *scratch)
 {
-    conv2d_arguments a;
-    expand(op, &a);
-    const cmsis_nn_per_channel_quant_params requant = ptee_per_channel(op->multiplier, op->shift);
-    const cmsis_nn_context context = ptee_context(scratch, op->scratch_bytes);
-    const cmsis_nn_dims bias = {.n = 1, .h = 1, .w = 1, .c = op->output_c};
-    return ptee_from_cmsis_nn(arm_convolve_wrapper_s8(&context, &a.params, &requant, &a.input, input, &a.filter,
-                                                      op->weights, &bias, op->bias, &a.output, output));
+    ptee_conv2d_arguments a;
+    ptee_conv2d_expand(op, scratch, &a);
+    return ptee_from_cmsis_nn(arm_convolve_s8(&a.context, &a.params, &a.requant, &a.input, input, &a.filter,
+                                              op->weights, &a.bias, op->bias, &a.output, output));
 }
 
 int32_t ptee_conv2d_scratch_bytes(const ptee_conv2d_t *op)
 {
-    conv2d_arguments a;
-    expand(op, &a);
-    return arm_convolve_wrapper_s8_get_buffer_size(&a.params, &a.input, &a.filter, &a.output);
+    const cmsis_nn_dims input = {.n = 1, .h = op->input_h, .w = op->input_w, .c = op->input_c};
+    const cmsis_nn_dims filter = {.n = op->output_c, .h = op->kernel_h, .w = op->kernel_w, .c = op->input_c};
+    return arm_convolve_s8_get_buffer_size(&input, &filter);
 }

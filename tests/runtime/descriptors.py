@@ -132,6 +132,7 @@ ALL: tuple[type[Descriptor], ...] = (
 )
 KERNELS: dict[str, type[Descriptor]] = {
     "ptee_conv2d": Conv2d,
+    "ptee_pointwise_conv2d": Conv2d,
     "ptee_depthwise_conv2d": DepthwiseConv2d,
     "ptee_fully_connected": FullyConnected,
     "ptee_max_pool2d": Pool2d,

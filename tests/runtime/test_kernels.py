@@ -108,12 +108,14 @@ def test_conv2d_equals_its_arithmetic(runtime: Runtime, window: Window, arithmet
         act_min=low,
         act_max=high,
     )
-    op.scratch_bytes = runtime.scratch_bytes("ptee_conv2d", op)
     patches, _ = window.patches(image, -offset_in)
     sums = np.einsum("yxijc,oijc->yxo", patches + offset_in, weights.astype(np.int64))
     expected = finish(sums, channels, offset_out, low, high)
-    output = runtime.kernel("ptee_conv2d", op, image, expected.size).reshape(expected.shape)
-    np.testing.assert_array_equal(output, expected)
+    pointwise = {*window.kernel, *window.stride} == {1} and not any(window.padding)
+    for kernel in ["ptee_conv2d", *(["ptee_pointwise_conv2d"] if pointwise else [])]:
+        op.scratch_bytes = runtime.scratch_bytes(kernel, op)
+        output = runtime.kernel(kernel, op, image, expected.size).reshape(expected.shape)
+        np.testing.assert_array_equal(output, expected)
 
 
 DEPTHWISE = {

@@ -314,7 +314,7 @@ static ptee_status segment_0(int8_t *arena)
     PTEE_TRACE_OP(0, arena + 0, 512);
     CHECK(ptee_depthwise_conv2d(&op_block_depthwise, arena + 0, arena + 512, arena + 1024));
     PTEE_TRACE_OP(1, arena + 512, 512);
-    CHECK(ptee_conv2d(&op_block_pointwise, arena + 512, arena + 1024, NULL));
+    CHECK(ptee_pointwise_conv2d(&op_block_pointwise, arena + 512, arena + 1024, NULL));
     PTEE_TRACE_OP(2, arena + 1024, 512);
     ptee_add(&op_block_add, arena + 1024, arena + 0, arena + 512);
     PTEE_TRACE_OP(3, arena + 512, 512);
@@ -364,7 +364,6 @@ static ptee_status check_scratch(void)
 {
     static const ptee_conv2d_t *const conv2d[] = {
         &op_stem_conv,
-        &op_block_pointwise,
         &op_deep_conv,
     };
     for (size_t i = 0; i < sizeof conv2d / sizeof conv2d[0]; i++) {
@@ -377,6 +376,14 @@ static ptee_status check_scratch(void)
     };
     for (size_t i = 0; i < sizeof depthwise_conv2d / sizeof depthwise_conv2d[0]; i++) {
         if (ptee_depthwise_conv2d_scratch_bytes(depthwise_conv2d[i]) > (int32_t)depthwise_conv2d[i]->scratch_bytes) {
+            return PTEE_SCRATCH_TOO_SMALL;
+        }
+    }
+    static const ptee_conv2d_t *const pointwise_conv2d[] = {
+        &op_block_pointwise,
+    };
+    for (size_t i = 0; i < sizeof pointwise_conv2d / sizeof pointwise_conv2d[0]; i++) {
+        if (ptee_pointwise_conv2d_scratch_bytes(pointwise_conv2d[i]) > (int32_t)pointwise_conv2d[i]->scratch_bytes) {
             return PTEE_SCRATCH_TOO_SMALL;
         }
     }
