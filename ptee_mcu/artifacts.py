@@ -1,9 +1,11 @@
 """A set of generated files: its digest, and writing it so that nothing is lost."""
 
+import ctypes
 import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,10 @@ from types import MappingProxyType
 from ptee_mcu.errors import PteeError
 
 MANIFEST = "manifest.json"
+
+# Source: Linux include/uapi/linux/fcntl.h (AT_FDCWD) and fs.h (RENAME_EXCHANGE).
+_HERE = -100
+_EXCHANGE = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,10 +121,13 @@ def _foreign_files(folder: Path, new: Mapping[str, str | bytes]) -> list[str]:
 
 
 def _swap(aside: Path, folder: Path) -> None:
-    old = folder.with_name(f".{folder.name}.old-{os.getpid()}")
+    """Puts `aside` in the place of `folder`; where the system can exchange two folders, in one indivisible step."""
     if not folder.exists():
         aside.rename(folder)
         return
+    if _exchange(aside, folder):
+        return  # the caller removes what is aside now
+    old = folder.with_name(f".{folder.name}.old-{os.getpid()}")
     folder.rename(old)
     try:
         aside.rename(folder)
@@ -126,3 +135,12 @@ def _swap(aside: Path, folder: Path) -> None:
         old.rename(folder)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(a: Path, b: Path) -> bool:
+    """True where Linux's renameat2 swapped the two names; False where it is not to be had."""
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
+    if renameat2 is None:
+        return False
+    done: int = renameat2(_HERE, os.fsencode(a), _HERE, os.fsencode(b), _EXCHANGE)
+    return done == 0

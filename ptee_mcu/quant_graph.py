@@ -92,7 +92,7 @@ class QuantGraph:
     @property
     def classes(self) -> int:
         """Logits per answer."""
-        return self.tensors[self.exits[-1].logits].shape[-1]
+        return self.tensors[self.exits[-1].logits].nbytes
 
     def segments(self) -> tuple[tuple[QNode, ...], ...]:
         """Nodes per exit segment: the trunk up to the exit, then its head."""
@@ -147,11 +147,23 @@ def verify_quant_graph(graph: QuantGraph) -> None:
         raise VerifyError(f"{graph.name}: a node feeds no exit")
     if graph.exits[-1].rule is not None or any(e.rule is None for e in graph.exits[:-1]):
         raise VerifyError(f"{graph.name}: every exit but the last needs a rule")
+    for leave in graph.exits:
+        _verify_exit(graph, leave)
     for point in graph.points:
         if len(point.thresholds) != len(graph.exits) - 1:
             raise VerifyError(f"{graph.name}: {point.name} has {len(point.thresholds)} thresholds for its exits")
         if any(not ALWAYS <= t <= NEVER for t in point.thresholds):
             raise VerifyError(f"{graph.name}: {point.name} has a threshold outside [-128, 128]")
+
+
+def _verify_exit(graph: QuantGraph, leave: QExit) -> None:
+    logits = graph.tensors[leave.logits].nbytes
+    if logits != graph.classes:
+        raise VerifyError(
+            f"{graph.name}: {leave.name} answers with {logits} logits, the final exit with {graph.classes}"
+        )
+    if leave.rule is not None and graph.tensors[leave.rule.tensor].nbytes != 1:
+        raise VerifyError(f"{graph.name}: the confidence of {leave.name} is not one code")
 
 
 def _verify_node(graph: QuantGraph, node: QNode, known: Mapping[str, Shape]) -> None:

@@ -207,7 +207,7 @@ def test_a_failed_save_keeps_the_files_that_were_there(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64, hard))  # as full as a disk can be
     try:
-        with pytest.raises(ModelError, match="net: cannot be saved as .*: File too large"):
+        with pytest.raises(ModelError, match=r"net: cannot be saved as .*: File too large"):
             save(residual_network(seed=5)[1], stem)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -5,14 +5,14 @@ from hypothesis import strategies as st
 from passes.networks import Net, residual_network
 
 from ptee_mcu.calibrate import calibrate
-from ptee_mcu.errors import ConfigError, QuantizationError
+from ptee_mcu.errors import ConfigError, ModelError, QuantizationError
 from ptee_mcu.ops import Concat, Conv2d, Flatten, MaxPool2d, QConv2d
 from ptee_mcu.ops.weights import INT32_MAX, check_accumulator, quantize_weights
 from ptee_mcu.passes.fold import fold
 from ptee_mcu.preprocess import Normalisation
 from ptee_mcu.quant_graph import NEVER, QuantGraph
 from ptee_mcu.quantize import quantize
-from ptee_mcu.tensor import HW, Quant
+from ptee_mcu.tensor import HW, Padding, Quant
 
 QUANT = Quant(0.05, -3)
 
@@ -130,3 +130,8 @@ def test_normalisation_needs_as_many_means_as_stds() -> None:
 def test_normalisation_needs_positive_stds() -> None:
     with pytest.raises(ConfigError, match=r"not positive"):
         Normalisation((0.5,), (0.0,))
+
+
+def test_a_pool_whose_window_may_see_padding_only_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"MaxPool2d: padding 2, 0, 0, 0 .* lets the 2x2 window see padding only"):
+        MaxPool2d(HW(2, 2), HW(2, 2), Padding(top=2)).output_shape([(1, 4, 4, 1)], {})

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from ptee_mcu.errors import ModelError
 from ptee_mcu.ops.base import Activation, Counts, Isa, Op, Params, QOp
 from ptee_mcu.ops.window import pad_hw, require_nhwc, require_window, windows
 from ptee_mcu.tensor import HW, Float, Padding, QTensor, Quant, Shape
@@ -25,9 +26,7 @@ class _Pool(Op):
 
     def output_shape(self, inputs: Sequence[Shape], params: Params) -> Shape:
         """(1, Ho, Wo, C)."""
-        h, w, c = require_nhwc(type(self).__name__, inputs[0])
-        size = require_window(type(self).__name__, HW(h, w), self.kernel, self.stride, self.padding, _UNIT)
-        return (1, size.h, size.w, c)
+        return _pooled(type(self).__name__, inputs[0], self.kernel, self.stride, self.padding)
 
     def flops(self, inputs: Sequence[Shape], params: Params) -> int:
         """One per input element."""
@@ -74,9 +73,7 @@ class _QPool(QOp):
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         """(1, Ho, Wo, C)."""
-        h, w, c = require_nhwc(type(self).__name__, inputs[0])
-        size = require_window(type(self).__name__, HW(h, w), self.kernel, self.stride, self.padding, _UNIT)
-        return (1, size.h, size.w, c)
+        return _pooled(type(self).__name__, inputs[0], self.kernel, self.stride, self.padding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +96,15 @@ class QAvgPool2d(_QPool):
     def counts(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Counts:
         """Scratch as arm_avgpool_s8_get_buffer_size, CMSIS-NN 4.0.0: an int32 per channel on DSP."""
         return Counts(0, inputs[0].shape[3] * 4 if isa is Isa.DSP else 0)
+
+
+def _pooled(what: str, shape: Shape, kernel: HW, stride: HW, padding: Padding) -> Shape:
+    h, w, c = require_nhwc(what, shape)
+    if max(padding.top, padding.bottom) >= kernel.h or max(padding.left, padding.right) >= kernel.w:
+        raise ModelError(
+            f"{what}: padding {padding.top}, {padding.left}, {padding.bottom}, {padding.right} (top, left, bottom, "
+            f"right) lets the {kernel.h}x{kernel.w} window see padding only",
+            hint="pad by less than the kernel",
+        )
+    size = require_window(what, HW(h, w), kernel, stride, padding, _UNIT)
+    return (1, size.h, size.w, c)

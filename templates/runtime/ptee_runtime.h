@@ -6,7 +6,7 @@
  * it is given and is re-entrant. Feature maps are int8, NHWC, batch 1. real = scale * (code - zero_point).
  * input_offset is -zero_point of the input, output_offset the zero point of the output, as in CMSIS-NN.
  *
- * Functions that take `scratch` call CMSIS-NN: output must not overlap input, and scratch (aligned to PTEE_ARENA_ALIGN,
+ * Functions that take `scratch` call CMSIS-NN: output must not overlap input, and scratch (aligned to 4 bytes,
  * NULL where scratch_bytes is 0) is overwritten. They return PTEE_OK, or PTEE_KERNEL if CMSIS-NN refused.
  */
 #ifndef PTEE_RUNTIME_H

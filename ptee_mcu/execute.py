@@ -1,0 +1,121 @@
+"""Builds and runs the C of a project, on the host or in the emulator."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from ptee_mcu.errors import ConfigError
+from ptee_mcu.firmware.execution import Execution, collect
+from ptee_mcu.firmware.harness import build_firmware, build_footprint, build_host
+from ptee_mcu.firmware.machines import Machine, machine
+from ptee_mcu.firmware.memory import MemoryUse, memory_use
+from ptee_mcu.firmware.records import Options
+from ptee_mcu.firmware.run import run_host, run_qemu
+from ptee_mcu.plan.plan import Plan
+from ptee_mcu.project import Project
+from ptee_mcu.quant_graph import NEVER
+from ptee_mcu.report.console import Console
+from ptee_mcu.report.summary import Answers, Report, summarise
+from ptee_mcu.tensor import Int8, UInt8
+
+Advance = Callable[[int, int], None]
+
+
+def executions(
+    project: Project,
+    place: str,
+    x: UInt8 | Int8,
+    options: Options,
+    *,
+    work: Path,
+    traced: bool,
+    counted: bool = False,
+    progress: Advance | None = None,
+) -> Iterator[Execution]:
+    """Chunks of what the C did with `x`, in order; `work` is a folder for the program.
+
+    Raises:
+        ConfigError: where the project's board has no emulator.
+        FirmwareError, ToolMissingError: where the C cannot be built or run.
+    """
+    done = 0
+
+    def finished(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress:
+            progress(done, len(x))
+
+    if place == "host":
+        program = build_host(project.folder, project.name, work / "host", traced=traced)
+        return run_host(program, x, options, progress=finished)
+    board = emulator(project.plan)
+    firmware = build_firmware(project.folder, project.name, work / "firmware.elf", machine=board, traced=traced)
+    return run_qemu(firmware, x, options, counted=counted, progress=finished)
+
+
+def emulator(plan: Plan) -> Machine:
+    """The machine that stands for the plan's board.
+
+    Raises:
+        ConfigError: where there is none.
+    """
+    if plan.target.machine is None:
+        raise ConfigError(f"{plan.target.name} has no emulator", hint="build for a board that has, such as mps2_an386")
+    return machine(plan.target.machine)
+
+
+def execute(project: Project, place: str, count: int | None, console: Console) -> Report:
+    """What the C answers on the project's images; with exact instruction counts where it is emulated.
+
+    Raises:
+        FirmwareError, ToolMissingError, ConfigError: as `executions`.
+    """
+    inputs = project.inputs.head(count)
+    counted = place == "qemu"
+    with TemporaryDirectory() as work, console.progress(f"running on {place}") as advance:
+        parts = executions(
+            project, place, inputs.x, Options(), work=Path(work), traced=False, counted=counted, progress=advance
+        )
+        ran = collect(parts)
+    instructions = None
+    if ran.instructions is not None:
+        totals = ran.instructions.segments.sum(axis=1)
+        here = [ran.exits == i for i in range(len(project.plan.graph.exits))]
+        instructions = [round(float(totals[rows].mean())) if rows.any() else None for rows in here]
+    return summarise(
+        project.plan,
+        Answers(ran.exits, ran.labels, None, inputs.labels),
+        of=inputs.of,
+        instructions=instructions,
+        notes=[f"run on {place}" + (f", deepest stack {ran.stack_bytes:,} B" if ran.stack_bytes else "")],
+    )
+
+
+def count_instructions(folder: Path, plan: Plan, x: UInt8 | Int8) -> tuple[int, ...]:
+    """Instructions of leaving at each exit, every segment so far included: the mean over full passes of `x`.
+
+    Raises:
+        FirmwareError, ToolMissingError, ConfigError: as `executions`.
+    """
+    board, name = emulator(plan), plan.graph.name
+    never = Options(thresholds=dict.fromkeys(range(len(plan.graph.exits) - 1), NEVER))
+    with TemporaryDirectory() as work:
+        firmware = build_firmware(folder, name, Path(work) / "firmware.elf", machine=board, traced=False)
+        ran = collect(run_qemu(firmware, x, never, counted=True))
+    assert ran.instructions is not None
+    means: Sequence[float] = np.cumsum(ran.instructions.segments, axis=1).mean(axis=0).tolist()
+    return tuple(map(round, means))
+
+
+def linked_memory(folder: Path, plan: Plan) -> MemoryUse:
+    """Flash and static RAM of the smallest application around the network.
+
+    Raises:
+        FirmwareError, ToolMissingError, ConfigError: as `executions`.
+    """
+    with TemporaryDirectory() as work:
+        elf = build_footprint(folder, plan.graph.name, Path(work) / "footprint.elf", machine=emulator(plan))
+        return memory_use(elf)
