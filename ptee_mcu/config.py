@@ -42,7 +42,8 @@ class ExitsSection(_Section):
     at: tuple[str, ...] = ()  # with placement = "names": blocks of the backbone
     head: Literal["pooled", "pool", "conv1", "conv2", "conv3"] = "pooled"
     max_disagreement: float = Field(default=0.01, ge=0, le=1)
-    cost_weight: float | None = Field(default=None, ge=0)  # lambda of the loss
+    cost_weight: float | None = Field(default=None, ge=0)  # lambda of PTEEnet's loss
+    auxiliary: float | None = Field(default=None, ge=0)  # weight of what is added to it; 0: PTEEnet's loss alone
     epochs: int | None = Field(default=None, ge=1)
     lr: float | None = Field(default=None, gt=0)
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from ptee_mcu.artifacts import Artifacts
 from ptee_mcu.calibrate import calibrate
@@ -28,6 +28,7 @@ from ptee_mcu.report.console import Console
 from ptee_mcu.report.summary import Answers, Baseline, Report, summarise
 from ptee_mcu.sim import evaluate
 from ptee_mcu.tensor import Float, Int8, UInt8
+from ptee_mcu.train.recipe import BackboneRecipe, HeadRecipe
 
 _COUNTED_INPUTS = 2  # instruction counts vary with data by about 6e-6 (M4)
 _LOSS_WARNING = 0.01
@@ -107,10 +108,11 @@ def trained_backbone(config: Config, graph: Graph, splits: Splits, console: Cons
         return graph
     from ptee_mcu.train.backbone import train_backbone  # noqa: PLC0415
 
-    x = real_inputs(config, splits.train.x)
-    options = _given(epochs=config.model.epochs, lr=config.model.lr)
+    split = splits.train
+    recipe = _given(BackboneRecipe(seed=config.build.seed), epochs=config.model.epochs, lr=config.model.lr)
+    norm = normalisation(config, split.x)
     with console.progress("training the backbone") as advance:
-        return train_backbone(graph, x, splits.train.y, seed=config.build.seed, progress=advance, **options)
+        return train_backbone(graph, split.x, split.y, recipe, normalisation=norm, progress=_untold(advance))
 
 
 def attached(config: Config, graph: Graph) -> Graph:
@@ -127,10 +129,17 @@ def trained_heads(config: Config, graph: Graph, splits: Splits, console: Console
         return graph
     from ptee_mcu.train.heads import train_heads  # noqa: PLC0415
 
-    x = real_inputs(config, splits.train.x)
-    options = _given(epochs=config.exits.epochs, lr=config.exits.lr, cost_weight=config.exits.cost_weight)
+    asked, split = config.exits, splits.train
+    recipe = _given(
+        HeadRecipe(seed=config.build.seed),
+        epochs=asked.epochs,
+        lr=asked.lr,
+        cost_weight=asked.cost_weight,
+        auxiliary=asked.auxiliary,
+    )
+    norm = normalisation(config, split.x)
     with console.progress("training the exit heads") as advance:
-        return train_heads(graph, x, seed=config.build.seed, progress=advance, **options)
+        return train_heads(graph, split.x, recipe, normalisation=norm, progress=_untold(advance))
 
 
 def calibrated_and_quantized(config: Config, graph: Graph, splits: Splits, console: Console) -> QuantGraph:
@@ -237,9 +246,16 @@ def measured(report: Report, artifacts: Artifacts, plan: Plan, inputs: Inputs, c
     )
 
 
-def _given(**options: float | None) -> dict[str, npt.ArrayLike]:
-    """The options that the config gives; the others keep their defaults."""
-    return {name: value for name, value in options.items() if value is not None}
+R = TypeVar("R", BackboneRecipe, HeadRecipe)
+
+
+def _given(recipe: R, **options: float | None) -> R:
+    """`recipe` with the options that the config gives; the others keep their defaults."""
+    return replace(recipe, **{name: value for name, value in options.items() if value is not None})
+
+
+def _untold(advance: Callable[[int, int], None]) -> Callable[[int, int, str], None]:
+    return lambda done, total, _: advance(done, total)
 
 
 def _shifted(advance: Callable[[int, int], None], before: int, total: int) -> Callable[[int], None]:

@@ -15,7 +15,7 @@ from ptee_mcu.quant_graph import QuantGraph
 from ptee_mcu.sim.exits import checked_thresholds, fires, labels
 from ptee_mcu.sim.schedule import carried, outputs, stages
 from ptee_mcu.sim.threads import cores, single_threaded_blas
-from ptee_mcu.tensor import Int8, Int32
+from ptee_mcu.tensor import Int8, Int32, readonly
 
 Progress: TypeAlias = Callable[[int], None]  # hears how many inputs are finished
 Rows: TypeAlias = npt.NDArray[np.int64]
@@ -77,12 +77,14 @@ def evaluate(
 
     Raises:
         DataError: where the inputs are none, not int8, or of another shape than the network's.
-        ConfigError: where the thresholds do not fit the exits, or `record` names what no node makes.
+        ConfigError: where thresholds do not fit the exits, `record` names what no node makes, or `batch` is below 1.
     """
     chosen = checked_thresholds(graph, thresholds)
     recorded = _recorded(graph, record)
     _check_inputs(graph, x)
-    size = batch or _batch_size(graph, len(x))
+    size = _batch_size(graph, len(x)) if batch is None else batch
+    if size < 1:
+        raise ConfigError(f"{graph.name}: a batch of {size} inputs", hint="give at least 1, or leave it out")
     compute = partial(_answers, graph, thresholds=chosen, recorded=recorded, full=full)
     parts = _in_batches(compute, x, size, progress)
     taken = _joined([part.exit for part in parts])
@@ -92,12 +94,12 @@ def evaluate(
     reached = [[rows + i * size for rows in part.reached] for i, part in enumerate(parts)]
     return Evaluation(
         exit=taken,
-        label=labels(logits[taken, each]),
-        logits=logits[taken, each],
-        confidence=confidences[taken, each],
+        label=readonly(labels(logits[taken, each]), np.int32),
+        logits=readonly(logits[taken, each], np.int8),
+        confidence=readonly(confidences[taken, each], np.int8),
         reached=tuple(map(_joined, zip(*reached, strict=True))),
         tensors=MappingProxyType({name: _joined([part.tensors[name] for part in parts]) for name in parts[0].tensors}),
-        labels=labels(logits) if full else None,
+        labels=readonly(labels(logits), np.int32) if full else None,
         confidences=confidences[:-1] if full else None,
         exit_logits=logits if full else None,
     )

@@ -30,8 +30,8 @@ class Trace:
 def run(plan: Plan, x: Int8, *, thresholds: Sequence[int] | None = None) -> Trace:
     """The answer to one input `x`, int8 of the network's input shape with batch 1.
 
-    Before a step runs, its output and scratch are overwritten with garbage: what shares their bytes is lost, as it
-    could be in C.
+    A step's output is overwritten with garbage before it runs, its scratch before and after: what shares their bytes
+    is lost, as it could be in C.
 
     Args:
         plan: the network and its arena.
@@ -63,13 +63,19 @@ def run(plan: Plan, x: Int8, *, thresholds: Sequence[int] | None = None) -> Trac
 
 
 def _execute(plan: Plan, arena: Int8, step: Step) -> None:
-    slots = [step.node.output] + ([step.scratch] if step.counts.scratch_bytes else [])
-    for name in slots:
+    node = step.node
+    scratch = [step.scratch] if step.counts.scratch_bytes else []
+    _spoil(plan, arena, [node.output, *scratch])
+    inputs = [_tensor(plan, arena, name) for name in node.inputs]
+    codes = KERNELS[type(node.op)](node.op, inputs, plan.graph.tensors[node.output])
+    _tensor(plan, arena, node.output)[...] = codes
+    _spoil(plan, arena, scratch)
+
+
+def _spoil(plan: Plan, arena: Int8, names: Sequence[str]) -> None:
+    for name in names:
         slot = plan.arena[name]
         arena[slot.offset : slot.end] = _GARBAGE
-    node = step.node
-    inputs = [_tensor(plan, arena, name) for name in node.inputs]
-    _tensor(plan, arena, node.output)[...] = KERNELS[type(node.op)](node.op, inputs, plan.graph.tensors[node.output])
 
 
 def _tensor(plan: Plan, arena: Int8, name: str) -> Int8:

@@ -1,5 +1,6 @@
 import importlib.metadata
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -46,8 +47,13 @@ def test_every_file_kind_in_a_package_is_shipped() -> None:
 
 @pytest.mark.slow
 def test_a_wheel_holds_everything_and_lands_only_ptee_mcu(tmp_path: Path) -> None:
-    target = tmp_path / "site"
-    done = python("-m", "pip", "install", "-q", "--no-deps", "--target", str(target), str(ROOT), cwd=tmp_path)
+    target, source = tmp_path / "site", tmp_path / "source"
+    source.mkdir()  # a copy: setuptools would take over what an earlier build left in build/
+    for name in ("ptee_mcu", "sim", "templates", "targets"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source / name)
+    done = python("-m", "pip", "install", "-q", "--no-deps", "--target", str(target), str(source), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert {p.name for p in target.iterdir() if not p.name.endswith(".dist-info") and p.name != "bin"} == {"ptee_mcu"}
     code = (

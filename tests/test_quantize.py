@@ -12,6 +12,7 @@ from ptee_mcu.passes.fold import fold
 from ptee_mcu.preprocess import Normalisation
 from ptee_mcu.quant_graph import NEVER, QuantGraph
 from ptee_mcu.quantize import quantize
+from ptee_mcu.requant import Requant
 from ptee_mcu.tensor import HW, Padding, Quant
 
 QUANT = Quant(0.05, -3)
@@ -82,7 +83,14 @@ def test_no_input_can_overflow_a_proven_accumulator(seed: int, zero_point: int) 
 def test_an_accumulator_that_could_overflow_is_refused_by_layer_and_channel() -> None:
     rows = np.full((2, 100_000), 127.0)
     with pytest.raises(QuantizationError, match=r"conv7: the accumulator of output channel 0 can reach \d+"):
-        check_accumulator("conv7", rows, np.zeros(2), -128)
+        check_accumulator("conv7", rows, np.zeros(2), -128, Requant.from_real([0.5, 0.5]))
+
+
+def test_a_left_shift_that_could_overflow_is_refused() -> None:
+    rows, bias = np.full((1, 1000), 127.0), np.zeros(1)
+    check_accumulator("fc", rows, bias, 0, Requant.from_real(1.5))
+    with pytest.raises(QuantizationError, match=r"fc: the accumulator of output channel 0 can reach"):
+        check_accumulator("fc", rows, bias, 0, Requant.from_real(2.0**9))
 
 
 def test_a_bias_far_above_its_weights_still_fits_int32() -> None:

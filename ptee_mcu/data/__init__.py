@@ -1,1 +1,23 @@
 """Data sets, their splits and what each split has been used for."""
+
+from ptee_mcu.data.dataset import Dataset, Images, Labels, make_dataset, require_fits
+from ptee_mcu.data.sources import ENVIRONMENT, SOURCES, data_folder, load
+from ptee_mcu.data.splits import Split, Splits, Use, divide, require_choosable, require_reportable
+
+__all__ = [
+    "ENVIRONMENT",
+    "SOURCES",
+    "Dataset",
+    "Images",
+    "Labels",
+    "Split",
+    "Splits",
+    "Use",
+    "data_folder",
+    "divide",
+    "load",
+    "make_dataset",
+    "require_choosable",
+    "require_fits",
+    "require_reportable",
+]

@@ -50,27 +50,33 @@ def quantize_weights(
         scales = np.full_like(scales, scales.max())
     codes = _round_half_away(rows / scales[:, None])
     bias_codes = _round_half_away(offsets / (source.scale * scales))
-    check_accumulator(name, codes, bias_codes, -source.zero_point)
     factors = source.scale * scales / output.scale
     requant = Requant.from_real(factors[:1] if channel_axis is None else factors)
+    check_accumulator(name, codes, bias_codes, -source.zero_point, requant)
     moved = codes.reshape(np.moveaxis(weights, axis, 0).shape)
     return QWeights(readonly(np.moveaxis(moved, 0, axis), np.int8), readonly(bias_codes, np.int32), requant)
 
 
-def check_accumulator(name: str, rows: npt.NDArray[np.float64], bias: npt.NDArray[np.float64], offset: int) -> None:
+def check_accumulator(
+    name: str, rows: npt.NDArray[np.float64], bias: npt.NDArray[np.float64], offset: int, requant: Requant
+) -> None:
     """Proves that sum(w * (x + offset)) + bias stays in int32 for every int8 x, whatever the order of summation.
+
+    So does the sum after the left shift that a rescale factor of 1 or more begins with.
 
     Args:
         name: the layer, for the message.
         rows: weight codes, (out, in).
         bias: bias codes, (out,).
         offset: what the kernel adds to each input code.
+        requant: what the sums are rescaled by, per channel or one for all.
 
     Raises:
         QuantizationError: naming the layer and the channel that could overflow.
     """
     # The kernels sum w*x and w*offset apart or together; |x| + |offset| bounds both ways.
     bound = np.abs(rows).sum(axis=1) * (128 + abs(offset)) + np.abs(bias)
+    bound = bound * np.exp2(np.maximum(requant.shift, 0).astype(np.float64))
     worst = int(bound.argmax())
     if bound[worst] > INT32_MAX:
         raise QuantizationError(

@@ -57,12 +57,17 @@ class Differential:
         return self.ran[where]
 
     def check(self, where: str, node: str) -> None:
-        """Asserts that the output of `node` is the same, byte for byte."""
+        """Asserts that the output of `node` is the same, byte for byte, and not one value everywhere."""
+        found = self.compare(where, node)
+        assert len(np.unique(found)) > 1 or found.shape[1] == 1, f"{node} says nothing: one value everywhere"
+
+    def compare(self, where: str, node: str) -> Int8:
+        """Asserts that the output of `node` is the same, byte for byte, and returns it."""
         step = next(step for step in self.plan.steps if step.node.name == node)
         found = self.executed(where).trace.ops[step.index].outputs
         expected = self.simulated[step.node.output].reshape(len(self.inputs), -1)
         np.testing.assert_array_equal(found, expected, err_msg=f"{node} on {where}")
-        assert len(np.unique(found)) > 1 or found.shape[1] == 1, f"{node} says nothing: one value everywhere"
+        return found
 
     def _execute(self, where: str) -> Execution:
         name = self.plan.graph.name

@@ -1,6 +1,7 @@
 """CMSIS-NN compiled for this host, behind the same signature as the simulator's kernels."""
 
 import ctypes
+import subprocess
 from collections.abc import Sequence
 from ctypes import POINTER, c_int32, c_void_p
 from pathlib import Path
@@ -13,8 +14,7 @@ from ptee_mcu.firmware import cmsis_nn, tools
 from ptee_mcu.ops import QAdd, QAvgPool2d, QConv2d, QDepthwiseConv2d, QFullyConnected, QMaxPool2d, QOp
 from ptee_mcu.tensor import HW, Int8, Int32, QTensor
 
-ROOT = Path(__file__).parents[2]
-RUNTIME = ROOT / "templates" / "runtime"
+RUNTIME = Path(__file__).parents[2] / "templates" / "runtime"
 FUNCTIONS: dict[type[QOp], str] = {
     QConv2d: "reference_conv2d",
     QDepthwiseConv2d: "reference_depthwise_conv2d",
@@ -24,18 +24,17 @@ FUNCTIONS: dict[type[QOp], str] = {
 }
 
 
+_SIZES = ("batch", *(f"{tensor}_{axis}" for tensor in ("input", "output") for axis in "hwc"))
+_PAIRS = (f"{name}_{axis}" for name in ("kernel", "stride", "padding", "dilation") for axis in "hw")
+_CODES = ("input_offset", "output_offset", "act_min", "act_max")
+
+
 class Layer(ctypes.Structure):
-    _fields_ = [
-        (name, c_int32)
-        for name in (
-            "batch input_h input_w input_c output_h output_w output_c kernel_h kernel_w stride_h stride_w "
-            "padding_h padding_w dilation_h dilation_w input_offset output_offset act_min act_max"
-        ).split()
-    ]
+    _fields_ = tuple((name, c_int32) for name in (*_SIZES, *_PAIRS, *_CODES))
 
 
 class Constants(ctypes.Structure):
-    _fields_ = [(name, c_void_p) for name in ("weights", "bias", "multiplier", "shift")]
+    _fields_ = tuple((name, c_void_p) for name in ("weights", "bias", "multiplier", "shift"))
 
 
 class Reference:
@@ -46,11 +45,13 @@ class Reference:
         require("gcc", "cmsis-nn")
         location = cmsis_nn.locate()
         (folder / "arm_acle.h").touch()  # 4.0.0 includes it on a host, and needs nothing of it
-        includes = [location.folder / "Include", location.core, folder, RUNTIME]
+        includes = [location.folder / "Include", location.core / "Include", folder, RUNTIME]
         sources = [*location.folder.rglob("*.c"), RUNTIME / "ptee_add.c", Path(__file__).with_name("reference.c")]
         library = folder / "libreference.so"
         options = ["-O2", "-w", "-shared", "-fPIC", *(f"-I{path}" for path in includes)]
-        tools.run([tools.find("gcc"), *options, *map(str, sorted(sources)), "-o", str(library)])
+        command = [tools.find("gcc").path, *options, *sorted(sources), "-o", library]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        assert done.returncode == 0, done.stderr
         self._c = ctypes.CDLL(str(library))
         for name in FUNCTIONS.values():
             getattr(self._c, name).argtypes = [POINTER(Layer), POINTER(Constants), c_void_p, c_void_p]

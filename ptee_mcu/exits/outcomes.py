@@ -1,0 +1,154 @@
+"""What every exit said about some images, and what given thresholds make of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ptee_mcu.data import Labels, Split, require_reportable
+from ptee_mcu.errors import DataError
+from ptee_mcu.tensor import Int8, readonly
+
+Taken = npt.NDArray[np.int64]  # (N,) index of the exit each image leaves at
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcomes:
+    """Labels of every exit, int64 (E, N), and confidence codes of all but the last, int8 (E - 1, N), on a split."""
+
+    split: Split
+    labels: Labels
+    confidences: Int8
+
+    @property
+    def count(self) -> int:
+        """How many images there are."""
+        return len(self.split)
+
+    @property
+    def disagrees(self) -> npt.NDArray[np.bool_]:
+        """(E, N): where an exit's label is not the final exit's."""
+        wrong: npt.NDArray[np.bool_] = self.labels != self.labels[-1]
+        return wrong
+
+
+@dataclass(frozen=True, slots=True)
+class ExitSummary:
+    """One exit: share of images that leave there; of those, agreement with the final exit and accuracy; its cost.
+
+    `agreement` and `accuracy` are None where no image leaves. `cost` is relative to the bare backbone.
+    """
+
+    share: float
+    agreement: float | None
+    accuracy: float | None
+    cost: float
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What an operating point gives on the images of a report split, all heads on the way charged."""
+
+    split: str
+    images: int
+    exits: tuple[ExitSummary, ...]
+    agreement: float
+    accuracy: float
+    full_accuracy: float  # of the final exit alone
+    mean_cost: float
+
+    @property
+    def disagreement(self) -> float:
+        """Share of images whose label differs from the final exit's."""
+        return 1.0 - self.agreement
+
+    @property
+    def worst_cost(self) -> float:
+        """Cost of the dearest path."""
+        return max(e.cost for e in self.exits)
+
+
+def make_outcomes(split: Split, labels: npt.ArrayLike, confidences: npt.ArrayLike) -> Outcomes:
+    """Verified Outcomes.
+
+    Args:
+        split: the images.
+        labels: integers (E, N), N as many as the split holds.
+        confidences: int8 codes (E - 1, N).
+
+    Raises:
+        DataError: where shapes or types do not fit.
+    """
+    answers, codes = np.asarray(labels), np.asarray(confidences)
+    if answers.ndim != 2 or answers.shape[1] != len(split) or not answers.size:
+        raise DataError(f"labels of the exits have shape {answers.shape}, {split.name} holds {len(split)} images")
+    if codes.shape != (len(answers) - 1, len(split)) or codes.dtype != np.int8:
+        raise DataError(
+            f"confidences are {codes.dtype} {codes.shape}, int8 {(len(answers) - 1, len(split))} is expected"
+        )
+    return Outcomes(split, readonly(answers, np.int64), readonly(codes, np.int8))
+
+
+def exit_taken(confidences: Int8, thresholds: Sequence[int] | npt.NDArray[np.integer[Any]]) -> Taken:
+    """Index of the exit each image leaves at: the first whose code is at least its threshold, else the last."""
+    fires = confidences >= np.asarray(thresholds, dtype=np.int16)[:, None]
+    last = np.ones((1, confidences.shape[1]), dtype=np.bool_)
+    taken: Taken = np.concatenate([fires, last]).argmax(axis=0)
+    return taken
+
+
+def mean_cost(taken: Taken, costs: Sequence[float]) -> float:
+    """Mean over images of the cost of the exit taken."""
+    return float(np.asarray(costs, dtype=np.float64)[taken].mean())
+
+
+def disagreement(outcomes: Outcomes, taken: Taken) -> float:
+    """Share of images whose label at the exit taken differs from the final exit's."""
+    return float(outcomes.disagrees[taken, np.arange(outcomes.count)].mean())
+
+
+def reach(taken: Taken, exits: int) -> tuple[float, ...]:
+    """Per exit segment, the fraction of images that enter it: those that left at no earlier exit."""
+    shares = np.bincount(taken, minlength=exits) / len(taken)
+    entered = 1.0 - np.concatenate([[0.0], np.cumsum(shares)[:-1]])
+    return tuple(float(f) for f in np.clip(entered, 0.0, 1.0))
+
+
+def summarise(outcomes: Outcomes, thresholds: Sequence[int], costs: Sequence[float]) -> Summary:
+    """What `thresholds` give on a report split.
+
+    Args:
+        outcomes: of the report split.
+        thresholds: per exit with a rule, in [-128, 128].
+        costs: of leaving at each exit relative to the bare backbone, every head on the way charged.
+
+    Raises:
+        SplitError: where the images were trained on or thresholds were chosen on them.
+    """
+    require_reportable(outcomes.split)
+    taken = exit_taken(outcomes.confidences, thresholds)
+    labels = outcomes.labels[taken, np.arange(outcomes.count)]
+    agrees, right = labels == outcomes.labels[-1], labels == outcomes.split.y
+    exits = []
+    for i, cost in enumerate(costs):
+        here = taken == i
+        some = bool(here.any())
+        exits.append(
+            ExitSummary(
+                float(here.mean()),
+                float(agrees[here].mean()) if some else None,
+                float(right[here].mean()) if some else None,
+                cost,
+            )
+        )
+    return Summary(
+        outcomes.split.name,
+        outcomes.count,
+        tuple(exits),
+        float(agrees.mean()),
+        float(right.mean()),
+        float((outcomes.labels[-1] == outcomes.split.y).mean()),
+        mean_cost(taken, costs),
+    )

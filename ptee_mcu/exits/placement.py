@@ -1,0 +1,78 @@
+"""Where exits attach: taps of a network by the Fine rule or by name."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+from ptee_mcu.errors import ConfigError, ModelError
+from ptee_mcu.graph import Graph, Tap, needed
+
+_FINE = 0.95
+
+
+def fine(graph: Graph, count: int) -> tuple[Tap, ...]:
+    """The taps where Fine places `count` exits: early ones, at 5 %, 9.75 %, 14.26 %, ... of the network's FLOPs.
+
+    Target i is F * (1 - 0.95^(i + 1)), F the FLOPs of the whole network. Taps are scanned in order; each takes the
+    next exit once the FLOPs of the trunk so far, without branches, reach that exit's target: one exit per tap at most.
+
+    Raises:
+        ConfigError: where `count` is not positive or the network has no room for so many.
+
+    Source: EENet's "Fine" distribution, Demir and Akbas, arXiv 2409.05336, and its reference code.
+    """
+    if count < 1:
+        raise ConfigError(f"{count} exits were asked for, at least 1 is needed")
+    whole = trunk_flops(graph, graph.exits[-1].tensors)
+    placed: list[Tap] = []
+    for tap in in_order(graph, graph.taps):
+        target = whole * (1.0 - _FINE ** (len(placed) + 1))
+        if len(placed) < count and trunk_flops(graph, (tap.tensor,)) >= target:
+            placed.append(tap)
+    if len(placed) < count:
+        raise ConfigError(
+            f"{graph.name}: {count} exits do not fit: Fine finds {len(placed)} places among {len(graph.taps)} blocks",
+            hint=f"ask for at most {len(placed)}, or place them by name" if placed else _no_taps_hint(graph),
+        )
+    return tuple(placed)
+
+
+def by_name(graph: Graph, names: Sequence[str]) -> tuple[Tap, ...]:
+    """The taps called `names`, in order of execution.
+
+    Raises:
+        ConfigError: where there is no such tap, with the nearest name, or one is named twice or none at all.
+    """
+    known = {tap.name: tap for tap in graph.taps}
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, 1, cutoff=0.4)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            hint += f"blocks: {', '.join(known)}" if known else _no_taps_hint(graph)
+            raise ConfigError(f"{graph.name}: has no block {name!r} to attach an exit to", hint=hint)
+        if names.count(name) > 1:
+            raise ConfigError(f"{graph.name}: block {name!r} is named {names.count(name)} times, one exit fits there")
+    if not names:
+        raise ConfigError(f"{graph.name}: no block is named for an exit", hint=f"blocks: {', '.join(known)}")
+    return in_order(graph, [known[name] for name in names])
+
+
+def in_order(graph: Graph, taps: Sequence[Tap]) -> tuple[Tap, ...]:
+    """`taps` by order of execution.
+
+    Raises:
+        ModelError: naming a tap whose tensor no node makes.
+    """
+    position = {node.output: i for i, node in enumerate(graph.nodes)}
+    for tap in taps:
+        if tap.tensor not in position:
+            raise ModelError(f"{graph.name}: tap {tap.name} names {tap.tensor}, which no node makes")
+    return tuple(sorted(taps, key=lambda tap: position[tap.tensor]))
+
+
+def trunk_flops(graph: Graph, tensors: Sequence[str]) -> int:
+    """FLOPs, as EENet counts them, of all nodes that `tensors` need."""
+    return sum(node.op.flops(graph.input_shapes(node), node.params) for node in needed(graph.nodes, tensors))
+
+
+def _no_taps_hint(graph: Graph) -> str:
+    return "the network has no blocks: exits need a place between its layers" if not graph.taps else "use fewer exits"

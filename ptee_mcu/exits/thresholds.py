@@ -1,0 +1,62 @@
+"""Integer thresholds for a requested largest disagreement with the final exit."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ptee_mcu.data import require_choosable
+from ptee_mcu.errors import ConfigError, DataError
+from ptee_mcu.exits.frontier import frontier
+from ptee_mcu.exits.outcomes import Outcomes, disagreement, exit_taken, mean_cost, reach
+from ptee_mcu.quant_graph import NEVER, OperatingPoint
+
+
+def choose(
+    a: Outcomes, b: Outcomes, costs: Sequence[float], *, max_disagreement: float, name: str = "default"
+) -> OperatingPoint:
+    """The cheapest thresholds whose labels differ from the final exit's on at most `max_disagreement` of the images.
+
+    Split A builds the candidates; one is taken only where split B, and A and B together, stay within the limit.
+    `reach` and `measured` are of A and B together. Thresholds of 128 throughout: no exit can fire within the limit.
+
+    Args:
+        a: outcomes on the split that builds candidates.
+        b: outcomes on the split that checks them.
+        costs: of leaving at each exit relative to the bare backbone, every head on the way charged.
+        max_disagreement: in [0, 1].
+        name: of the operating point.
+
+    Raises:
+        SplitError: where backbone or heads have seen a split, or it serves something else.
+        ConfigError: where the limit lies outside [0, 1].
+        DataError: where A, B and the costs are not of the same exits.
+    """
+    require_choosable(a.split)
+    require_choosable(b.split)
+    if not 0.0 <= max_disagreement <= 1.0:
+        raise ConfigError(f"max_disagreement {max_disagreement} lies outside [0, 1]")
+    if not len(a.labels) == len(b.labels) == len(costs):
+        raise DataError(f"outcomes of {len(a.labels)} and {len(b.labels)} exits, costs of {len(costs)}")
+    best: OperatingPoint | None = None
+    cheapest = np.inf
+    for vector in frontier(a, costs, max_disagreement):
+        taken_a, taken_b = exit_taken(a.confidences, vector), exit_taken(b.confidences, vector)
+        on_b = disagreement(b, taken_b)
+        both = (disagreement(a, taken_a) * a.count + on_b * b.count) / (a.count + b.count)
+        taken = np.concatenate([taken_a, taken_b])
+        cost = mean_cost(taken, costs)
+        if max(on_b, both) <= max_disagreement and cost < cheapest:
+            cheapest = cost
+            best = OperatingPoint(name, vector, reach(taken, len(costs)), max_disagreement, both)
+    assert best is not None  # the vector that never fires disagrees nowhere
+    return best
+
+
+def note(point: OperatingPoint) -> str | None:
+    """What a reader of reports should know about a point at which no image leaves early; None elsewhere."""
+    if any(t < NEVER for t in point.thresholds):
+        return None
+    return (
+        f"no exit fires: no threshold keeps the disagreement within {point.asked:.2%} on the choosing images and "
+        "saves anything; train the heads longer, place exits later, or allow more disagreement"
+    )

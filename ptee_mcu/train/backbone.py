@@ -1,0 +1,69 @@
+"""Training of a backbone from random weights, for sets that take seconds to minutes."""
+
+import torch
+from torch.nn import functional as F
+
+from ptee_mcu.data import Images, Labels
+from ptee_mcu.errors import DataError, ModelError
+from ptee_mcu.graph import Graph
+from ptee_mcu.preprocess import Normalisation
+from ptee_mcu.train.batches import Batches, require_images
+from ptee_mcu.train.module import GraphModule
+from ptee_mcu.train.recipe import BackboneRecipe, Progress, no_progress
+
+
+def train_backbone(
+    graph: Graph,
+    x: Images,
+    y: Labels,
+    recipe: BackboneRecipe | None = None,
+    *,
+    normalisation: Normalisation | None = None,
+    progress: Progress = no_progress,
+) -> Graph:
+    """`graph` with all its parameters and BatchNorm statistics trained by cross-entropy at its final exit.
+
+    Args:
+        graph: without early exits, BatchNorm not folded.
+        x: training images (N, H, W, C), uint8 pixels or float32 inputs.
+        y: labels (N,).
+        recipe: by default BackboneRecipe().
+        normalisation: of uint8 pixels.
+        progress: told after every batch.
+
+    Raises:
+        ModelError: where there are early exits, or training diverges.
+        DataError: where images or labels do not suit the network.
+    """
+    recipe = recipe or BackboneRecipe()
+    if len(graph.exits) != 1:
+        raise ModelError(
+            f"{graph.name}: has early exits; a backbone is trained ahead of them", hint="attach afterwards"
+        )
+    require_images(x, graph.input_shape, normalisation)
+    logits = graph.exits[0].logits
+    classes = graph.shapes[logits][-1]
+    if len(y) != len(x) or y.min() < 0 or y.max() >= classes:
+        raise DataError(f"{len(y)} labels from {y.min()} to {y.max()} for {len(x)} images and {classes} classes")
+    module = GraphModule(graph)
+    batches = Batches(x, recipe.batch, augment=recipe.augment, normalisation=normalisation, seed=recipe.seed)
+    labels = torch.from_numpy(y.copy())
+    total = recipe.epochs * len(batches)
+    optimizer = torch.optim.Adam(module.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total)
+    done = 0
+    for epoch in range(recipe.epochs):
+        for index in batches.epoch():
+            loss = F.cross_entropy(module(batches.inputs(index))[logits], labels[index])
+            if not torch.isfinite(loss):
+                raise ModelError(
+                    f"{graph.name}: training diverged in epoch {epoch + 1} of {recipe.epochs}",
+                    hint=f"lower the learning rate, now {recipe.lr}",
+                )
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+            done += 1
+            progress(done, total, f"backbone, epoch {epoch + 1} of {recipe.epochs}, loss {loss.item():.3f}")
+    return module.to_graph()
