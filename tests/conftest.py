@@ -5,10 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # One thread per test worker; read when numpy and torch are first imported.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
+
+# A loaded machine is not a fault of the code under test.
+settings.register_profile("ptee", deadline=None)
+settings.load_profile("ptee")
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -5,8 +5,8 @@ from time import perf_counter
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from support.builder import Builder, small_network
+from support.graphs import networks
 
 from ptee_mcu import target
 from ptee_mcu.errors import DoesNotFitError, VerifyError
@@ -115,31 +115,8 @@ def test_macs_of_an_exit_include_every_head_on_the_way() -> None:
     assert all(a < b for a, b in pairwise(plan.graph.exit_macs()))
 
 
-@st.composite
-def chains(draw: st.DrawFn) -> QuantGraph:
-    """Random trunks with residual adds, slices and exits."""
-    b = Builder((1, 8, 8, 4))
-    x, seen = "input", []
-    for i in range(draw(st.integers(1, 8))):
-        seen.append(x)
-        kind = draw(st.sampled_from(["conv", "depthwise", "add", "pool", "exit"]))
-        partner = draw(st.sampled_from(seen))
-        if kind == "conv":
-            x = b.conv(x, 4, padding=SAME)
-        elif kind == "depthwise":
-            x = b.depthwise(x, padding=SAME)
-        elif kind == "add":
-            x = b.add(x, partner)
-        elif kind == "pool":
-            x = b.max_pool(x, HW(3, 3), HW(1, 1), padding=SAME)
-        else:
-            b.exit(f"exit{i}", x, 3)
-    b.exit("final", x, 3, final=True)
-    return b.graph()
-
-
-@given(chains())
-@settings(deadline=None, max_examples=50)
+@given(networks())
+@settings(max_examples=50)
 def test_every_plan_keeps_its_contract(graph: QuantGraph) -> None:
     plan = make_plan(graph, BOARD)
     verify_plan(plan)
