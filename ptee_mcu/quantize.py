@@ -78,10 +78,14 @@ def _shared_ranges(graph: Graph, of: Mapping[str, Range]) -> dict[str, Range]:
         if node.op.same_quant:
             for tensor in node.inputs:
                 leader[find(tensor)] = find(node.output)
+    # What an op merely copies or averages lies within its inputs' range and must not widen it: a head on a tap would
+    # change the backbone's codes.
+    copied = {node.output for node in graph.nodes if node.op.same_quant}
     joined: dict[str, Range] = {}
     for name in names:
         root = find(name)
-        joined[root] = of[name].joined(joined[root]) if root in joined else of[name]
+        if name not in copied:
+            joined[root] = of[name].joined(joined[root]) if root in joined else of[name]
     return {name: joined[find(name)] for name in names}
 
 

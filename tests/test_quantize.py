@@ -1,11 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from passes.networks import Net, residual_network
 
-from ptee_mcu.calibrate import calibrate
+from ptee_mcu.calibrate import Range, calibrate
 from ptee_mcu.errors import ConfigError, ModelError, QuantizationError
+from ptee_mcu.exits.heads import attach, find_head
 from ptee_mcu.ops import Concat, Conv2d, Flatten, MaxPool2d, QConv2d
 from ptee_mcu.ops.weights import INT32_MAX, check_accumulator, quantize_weights
 from ptee_mcu.passes.fold import fold
@@ -13,6 +16,7 @@ from ptee_mcu.preprocess import Normalisation
 from ptee_mcu.quant_graph import NEVER, QuantGraph
 from ptee_mcu.quantize import quantize
 from ptee_mcu.requant import Requant
+from ptee_mcu.sim import evaluate
 from ptee_mcu.tensor import HW, Padding, Quant
 
 QUANT = Quant(0.05, -3)
@@ -50,6 +54,27 @@ def test_tensors_that_share_bytes_share_a_code() -> None:
     folded = fold(net.graph(net.linear(net.add(Flatten(), pooled), 3, 72)))
     graph = quantize(folded, calibrate(folded, net.inputs(20), observer="minmax"))
     assert len({graph.tensors[t].quant for t in ("x", joined, pooled, net.nodes[0].output)}) == 1
+
+
+def test_heads_leave_every_code_of_the_backbone_as_it_is() -> None:
+    net, graph = residual_network()
+    with_exit = attach(graph, graph.taps, find_head("pooled"))
+    plain, branched = fold(graph), fold(with_exit)
+    x = net.inputs(50)
+    a, b = (quantize(g, calibrate(g, x, observer="mse")) for g in (plain, branched))
+    assert {name: b.tensors[name] for name in a.tensors} == dict(a.tensors)
+    never = evaluate(b, b.input_tensor.quant.codes(x))
+    assert (never.exit == 1).all()
+    assert np.array_equal(never.logits, evaluate(a, a.input_tensor.quant.codes(x)).logits)
+
+
+def test_a_pool_never_widens_the_code_of_what_it_reads() -> None:
+    net, graph = residual_network()
+    folded = fold(attach(graph, graph.taps, find_head("pool")))
+    ranges = calibrate(folded, net.inputs(50), observer="minmax")
+    wide = replace(ranges, of={**ranges.of, "exit0.gap": Range(0.0, 1000.0)})
+    tap = graph.taps[0].tensor
+    assert quantize(folded, wide).tensors[tap] == quantize(folded, ranges).tensors[tap]
 
 
 def test_thresholds_start_at_never() -> None:
