@@ -32,6 +32,7 @@ from ptee_mcu.train.recipe import BackboneRecipe, HeadRecipe
 
 _COUNTED_INPUTS = 2  # instruction counts vary with data by about 6e-6 (M4)
 _LOSS_WARNING = 0.01
+TORCH_INSTALL = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
 
 Evaluated = dict[str, Outcomes]  # by name of the split
 
@@ -45,14 +46,19 @@ def captured(config: Config, dataset: Dataset, *, beside: Path, data: Path | Non
     from ptee_mcu import models  # noqa: PLC0415 - torch lives in this stage and in training only
 
     spec = models.find(config.model.name)
-    module = models.build(spec.name, classes=len(dataset.classes), input_shape=(1, *dataset.image_shape))
+    shape = (1, *dataset.image_shape)
+    try:
+        import torch  # noqa: PLC0415
+
+        from ptee_mcu.frontends.pytorch import capture  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ToolMissingError(f"{spec.name}: building a network needs torch", hint=TORCH_INSTALL) from error
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.build.seed)  # of the initial weights
+        module = models.build(spec.name, classes=len(dataset.classes), input_shape=shape)
     if config.model.weights is not None:
         models.load_weights(module, found_weights(config.model.weights, beside, data))
-    import torch  # noqa: PLC0415
-
-    from ptee_mcu.frontends.pytorch import capture  # noqa: PLC0415
-
-    example = torch.zeros(models.torch_shape((1, *dataset.image_shape)))
+    example = torch.zeros(models.torch_shape(shape))
     return capture(module, example, name=config.build.name, taps=spec.blocks)
 
 

@@ -17,13 +17,26 @@ _FEW = 4096  # so many vectors are tried one by one
 _PRICES = np.geomspace(0.03, 3e3, 40)  # of one disagreement, in backbones
 _BUDGETS = 48  # most limits on disagreement that are solved for
 _REACH_PAST = 2.5  # candidates up to this multiple of the limit: the other split may disagree less than this one
+_MARGINS = (1, 2, 4, 8, 16, 32)  # in int8 codes
 _SWEEPS = 20  # coordinate descent settles in three or four
 
 
-def frontier(outcomes: Outcomes, costs: Sequence[float], limit: float) -> tuple[Vector, ...]:
-    """Threshold vectors that no other found one beats in both cost and disagreement, safest first.
+def candidates(outcomes: Outcomes, costs: Sequence[float], limit: float) -> tuple[Vector, ...]:
+    """The frontier, and each of its vectors raised by a few margins; the vector that never fires is among them.
 
-    The vector that never fires (all 128) is always among them. All vectors that differ on these images are tried
+    A vector at which no image of this split disagrees hides all more careful ones from the frontier, though another
+    split may need them.
+    """
+    best = frontier(outcomes, costs, limit)
+    raised = {tuple(min(NEVER, t + margin) for t in vector) for vector in best for margin in _MARGINS}
+    never = (NEVER,) * (len(costs) - 1)
+    return (*best, *sorted({never, *raised} - set(best), reverse=True))
+
+
+def frontier(outcomes: Outcomes, costs: Sequence[float], limit: float) -> tuple[Vector, ...]:
+    """Threshold vectors that no other found one beats in both cost and disagreement, fewest disagreements first.
+
+    All vectors that differ on these images are tried
     where they are few; otherwise coordinate descent, on the Lagrangian for a range of prices of a disagreement and
     then under a range of limits around `limit`, from several starts.
 
@@ -35,7 +48,6 @@ def frontier(outcomes: Outcomes, costs: Sequence[float], limit: float) -> tuple[
     options = [sorted({NEVER, *map(int, codes)}, reverse=True) for codes in outcomes.confidences]
     few = prod(map(len, options)) <= _FEW
     found = set(product(*options)) if few else set(_descend(outcomes, costs, limit))
-    found.add((NEVER,) * len(options))
     scored = []
     for vector in found:
         taken = exit_taken(outcomes.confidences, vector)
@@ -47,8 +59,7 @@ def frontier(outcomes: Outcomes, costs: Sequence[float], limit: float) -> tuple[
         if cost < cheapest:
             best.append(vector)
             cheapest = cost
-    never = (NEVER,) * len(options)
-    return tuple(best) if never in best else (never, *best)
+    return tuple(best)
 
 
 def _descend(outcomes: Outcomes, costs: Sequence[float], limit: float) -> Iterator[Vector]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from ptee_mcu.data import require_choosable
 from ptee_mcu.errors import ConfigError, DataError
-from ptee_mcu.exits.frontier import frontier
+from ptee_mcu.exits.frontier import candidates
 from ptee_mcu.exits.outcomes import Outcomes, disagreement, exit_taken, mean_cost, reach
 from ptee_mcu.quant_graph import NEVER, OperatingPoint
 
@@ -39,7 +39,7 @@ def choose(
         raise DataError(f"outcomes of {len(a.labels)} and {len(b.labels)} exits, costs of {len(costs)}")
     best: OperatingPoint | None = None
     cheapest = np.inf
-    for vector in frontier(a, costs, max_disagreement):
+    for vector in candidates(a, costs, max_disagreement):
         taken_a, taken_b = exit_taken(a.confidences, vector), exit_taken(b.confidences, vector)
         on_b = disagreement(b, taken_b)
         both = (disagreement(a, taken_a) * a.count + on_b * b.count) / (a.count + b.count)
