@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -104,7 +104,7 @@ def real_inputs(config: Config, x: Images) -> Float:
 def codes_of(graph: QuantGraph, x: Images) -> Int8:
     """Input codes of images."""
     if graph.preprocess is None:
-        return graph.input_tensor.quant.codes(x)
+        return graph.input_tensor.quant.codes(x.astype(np.float32))
     return graph.input_codes(x.view(np.uint8))
 
 
@@ -255,7 +255,7 @@ def measured(report: Report, artifacts: Artifacts, plan: Plan, inputs: Inputs, c
 R = TypeVar("R", BackboneRecipe, HeadRecipe)
 
 
-def _given(recipe: R, **options: float | None) -> R:
+def _given(recipe: R, **options: Any) -> R:
     """`recipe` with the options that the config gives; the others keep their defaults."""
     return replace(recipe, **{name: value for name, value in options.items() if value is not None})
 

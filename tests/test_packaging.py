@@ -24,7 +24,6 @@ def test_the_package_list_equals_the_folders() -> None:
     }
     found = {".".join(p.parts) for p in inside} | {".".join(("ptee_mcu", *p.parts)) for p in beside}
     listed = set(CONFIG["tool"]["setuptools"]["packages"])
-    # templates/ops holds templates only; it is package data of ptee_mcu.templates.
     assert found == listed
 
 
@@ -33,13 +32,15 @@ def test_every_file_kind_in_a_package_is_shipped() -> None:
     folders = {
         "ptee_mcu.firmware": "ptee_mcu/firmware",
         "ptee_mcu.templates": "templates",
+        "ptee_mcu.templates.ops": "templates/ops",
+        "ptee_mcu.templates.runtime": "templates/runtime",
         "ptee_mcu.targets": "targets",
     }
     for package, folder in folders.items():
         shipped = {p for pattern in data[package] for p in (ROOT / folder).glob(pattern)}
         present = {
             p
-            for p in (ROOT / folder).rglob("*")
+            for p in (ROOT / folder).glob("*")
             if p.is_file() and p.suffix not in {".py", ".pyc"} and p.parent.name != "__pycache__"
         }
         assert present == shipped

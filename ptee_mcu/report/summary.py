@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from ptee_mcu.plan.plan import Plan
-from ptee_mcu.tensor import Int32
+
+Integers: TypeAlias = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +75,10 @@ class Report:
 class Answers:
     """Per image: which exit answered and with what; `final` is the final exit's label, None where it was not run."""
 
-    exits: Int32
-    labels: Int32
-    final: Int32 | None
-    truth: npt.NDArray[np.integer[Any]] | None
+    exits: Integers
+    labels: Integers
+    final: Integers | None
+    truth: Integers | None
 
 
 def summarise(  # noqa: D417 - the rest is Report's
@@ -146,8 +147,8 @@ def _row(
 
 
 def _mean_equal(
-    labels: npt.NDArray[np.integer[Any]],
-    other: npt.NDArray[np.integer[Any]] | None,
+    labels: Integers,
+    other: Integers | None,
     here: npt.NDArray[np.bool_] | None = None,
 ) -> float | None:
     if other is None:

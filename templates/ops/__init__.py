@@ -1,0 +1,1 @@
+"""One template per int8 op: its descriptor and its call."""

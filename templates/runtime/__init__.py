@@ -1,0 +1,1 @@
+"""The run-time library, copied as it is."""
