@@ -29,12 +29,21 @@ def require_shared(*parts: str) -> Path:
     return path
 
 
-@cache
 def cifar10_test(count: int = 10_000) -> tuple[UInt8, npt.NDArray[np.int64]]:
     """The first `count` CIFAR-10 test images, NHWC, and their labels; every prefix is a random sample."""
+    return _cifar10("test", count)
+
+
+def cifar10_train(count: int) -> tuple[UInt8, npt.NDArray[np.int64]]:
+    """The first `count` CIFAR-10 training images, NHWC, and their labels; every prefix is a random sample."""
+    return _cifar10("train", count)
+
+
+@cache
+def _cifar10(part: str, count: int) -> tuple[UInt8, npt.NDArray[np.int64]]:
     folder = require_shared("cifar10")
     image = pytest.importorskip("PIL.Image", reason="reading the CIFAR-10 strips needs Pillow")
-    strips = sorted((folder / "webp").glob("test_*.webp"))[: -(-count // 500)]
+    strips = sorted((folder / "webp").glob(f"{part}_*.webp"))[: -(-count // 500)]
     pixels = [np.asarray(image.open(path).convert("RGB")).reshape(-1, 32, 32, 3) for path in strips]
     with np.load(folder / "labels.npz") as labels:
-        return np.concatenate(pixels)[:count], labels["y_test"][:count].astype(np.int64)
+        return np.concatenate(pixels)[:count], labels[f"y_{part}"][:count].astype(np.int64)
