@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ptee_mcu.data import Labels, Split, require_reportable
+from ptee_mcu.data import Labels, Split
 from ptee_mcu.errors import DataError
 from ptee_mcu.tensor import Int8, readonly
 
@@ -32,42 +32,6 @@ class Outcomes:
         """(E, N): where an exit's label is not the final exit's."""
         wrong: npt.NDArray[np.bool_] = self.labels != self.labels[-1]
         return wrong
-
-
-@dataclass(frozen=True, slots=True)
-class ExitSummary:
-    """One exit: share of images that leave there; of those, agreement with the final exit and accuracy; its cost.
-
-    `agreement` and `accuracy` are None where no image leaves. `cost` is relative to the bare backbone.
-    """
-
-    share: float
-    agreement: float | None
-    accuracy: float | None
-    cost: float
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What an operating point gives on the images of a report split, all heads on the way charged."""
-
-    split: str
-    images: int
-    exits: tuple[ExitSummary, ...]
-    agreement: float
-    accuracy: float
-    full_accuracy: float  # of the final exit alone
-    mean_cost: float
-
-    @property
-    def disagreement(self) -> float:
-        """Share of images whose label differs from the final exit's."""
-        return 1.0 - self.agreement
-
-    @property
-    def worst_cost(self) -> float:
-        """Cost of the dearest path."""
-        return max(e.cost for e in self.exits)
 
 
 def make_outcomes(split: Split, labels: npt.ArrayLike, confidences: npt.ArrayLike) -> Outcomes:
@@ -114,41 +78,3 @@ def reach(taken: Taken, exits: int) -> tuple[float, ...]:
     shares = np.bincount(taken, minlength=exits) / len(taken)
     entered = 1.0 - np.concatenate([[0.0], np.cumsum(shares)[:-1]])
     return tuple(float(f) for f in np.clip(entered, 0.0, 1.0))
-
-
-def summarise(outcomes: Outcomes, thresholds: Sequence[int], costs: Sequence[float]) -> Summary:
-    """What `thresholds` give on a report split.
-
-    Args:
-        outcomes: of the report split.
-        thresholds: per exit with a rule, in [-128, 128].
-        costs: of leaving at each exit relative to the bare backbone, every head on the way charged.
-
-    Raises:
-        SplitError: where the images were trained on or thresholds were chosen on them.
-    """
-    require_reportable(outcomes.split)
-    taken = exit_taken(outcomes.confidences, thresholds)
-    labels = outcomes.labels[taken, np.arange(outcomes.count)]
-    agrees, right = labels == outcomes.labels[-1], labels == outcomes.split.y
-    exits = []
-    for i, cost in enumerate(costs):
-        here = taken == i
-        some = bool(here.any())
-        exits.append(
-            ExitSummary(
-                float(here.mean()),
-                float(agrees[here].mean()) if some else None,
-                float(right[here].mean()) if some else None,
-                cost,
-            )
-        )
-    return Summary(
-        outcomes.split.name,
-        outcomes.count,
-        tuple(exits),
-        float(agrees.mean()),
-        float(right.mean()),
-        float((outcomes.labels[-1] == outcomes.split.y).mean()),
-        mean_cost(taken, costs),
-    )

@@ -109,11 +109,7 @@ class Conv2d(Op):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class QConv2d(QOp):
-    """Int8 convolution, arm_convolve_wrapper_s8 of CMSIS-NN 4.0.0; weights OHWI."""
-
-    template: ClassVar[str] = "conv2d"
-
+class _QConvolution(QOp):
     weights: Int8
     bias: Int32
     requant: Requant
@@ -131,21 +127,34 @@ class QConv2d(QOp):
         return HW(self.weights.shape[1], self.weights.shape[2])
 
     @property
+    def constants(self) -> Constants:
+        """Weights, bias, and the rescale pairs, all per output channel."""
+        return {
+            "weights": self.weights,
+            "bias": self.bias,
+            "multiplier": self.requant.multiplier,
+            "shift": self.requant.shift,
+        }
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        """(1, Ho, Wo, out)."""
+        what = type(self).__name__
+        h, w, _ = require_nhwc(what, inputs[0])
+        size = require_window(what, HW(h, w), self.kernel, self.stride, self.padding, self.dilation)
+        return (1, size.h, size.w, len(self.bias))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class QConv2d(_QConvolution):
+    """Int8 convolution, arm_convolve_s8 or arm_convolve_1x1_s8_fast of CMSIS-NN 4.0.0; weights OHWI."""
+
+    template: ClassVar[str] = "conv2d"
+
+    @property
     def is_pointwise(self) -> bool:
         """True for a 1x1 kernel with stride 1 and no padding: arm_convolve_1x1_s8_fast is faster there."""
         ones = self.kernel == self.stride == self.dilation == HW(1, 1)
         return ones and self.padding == Padding()
-
-    @property
-    def constants(self) -> Constants:
-        """Weights, bias, and the rescale pairs, all per output channel."""
-        return _constants(self)
-
-    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        """(1, Ho, Wo, out)."""
-        h, w, _ = require_nhwc("QConv2d", inputs[0])
-        size = require_window("QConv2d", HW(h, w), self.kernel, self.stride, self.padding, self.dilation)
-        return (1, size.h, size.w, self.weights.shape[0])
 
     def counts(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Counts:
         """Scratch as arm_convolve_s8_get_buffer_size or arm_convolve_1x1_s8_fast_get_buffer_size, CMSIS-NN 4.0.0."""
@@ -157,37 +166,10 @@ class QConv2d(QOp):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class QDepthwiseConv2d(QOp):
+class QDepthwiseConv2d(_QConvolution):
     """Int8 depthwise convolution, arm_depthwise_conv_wrapper_s8 of CMSIS-NN 4.0.0; weights (1, kh, kw, out)."""
 
     template: ClassVar[str] = "depthwise_conv2d"
-
-    weights: Int8
-    bias: Int32
-    requant: Requant
-    input_offset: int
-    output_offset: int
-    stride: HW
-    padding: Padding
-    dilation: HW
-    act_min: int
-    act_max: int
-
-    @property
-    def kernel(self) -> HW:
-        """Height and width of the kernel."""
-        return HW(self.weights.shape[1], self.weights.shape[2])
-
-    @property
-    def constants(self) -> Constants:
-        """Weights, bias, and the rescale pairs, all per output channel."""
-        return _constants(self)
-
-    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        """(1, Ho, Wo, out)."""
-        h, w, _ = require_nhwc("QDepthwiseConv2d", inputs[0])
-        size = require_window("QDepthwiseConv2d", HW(h, w), self.kernel, self.stride, self.padding, self.dilation)
-        return (1, size.h, size.w, self.weights.shape[3])
 
     def counts(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Counts:
         """Scratch as arm_depthwise_conv_wrapper_s8_get_buffer_size, CMSIS-NN 4.0.0."""
@@ -197,12 +179,3 @@ class QDepthwiseConv2d(QOp):
         if channels != output.shape[3] or self.dilation != HW(1, 1) or isa is Isa.SCALAR:
             return Counts(macs, 0)
         return Counts(macs, channels * taps * 2 if isa is Isa.DSP else 4 * 124 * taps)
-
-
-def _constants(op: QConv2d | QDepthwiseConv2d) -> Constants:
-    return {
-        "weights": op.weights,
-        "bias": op.bias,
-        "multiplier": op.requant.multiplier,
-        "shift": op.requant.shift,
-    }
