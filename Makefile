@@ -62,6 +62,7 @@ golden: $(VENV)/.dev  ## rewrite the golden files
 
 bench: $(VENV)/.dev  ## the tables of README and docs/benchmarks
 	$(BIN)/python benchmarks/bakenn.py
+	$(BIN)/python benchmarks/host_time.py
 	$(BIN)/python benchmarks/simulator.py
 	@echo "with CIFAR-10 and the weights in DIR: $(BIN)/python benchmarks/resnet20_cifar10.py --data DIR"
 

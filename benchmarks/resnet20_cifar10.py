@@ -2,21 +2,24 @@
 
     python benchmarks/resnet20_cifar10.py --data DIR [--work FOLDER] [--json]
 
-DIR holds cifar-10-batches-bin/ (or -py/) and resnet20-12fca82f.th. Builds examples/resnet20_cifar10.toml and
-examples/resnet20_late_exits.toml (some minutes each; a build that FOLDER holds already is reused) and writes
-docs/benchmarks/resnet20.md. Thresholds are chosen on 6,000 of the official test images, everything is reported on the
-other 4,000; instructions are counted in QEMU (mps2-an386, -O3), all segments and heads on the way included.
+DIR holds cifar-10-batches-bin/ (or -py/) and resnet20-12fca82f.th. Builds examples/resnet20_cifar10.toml, the same
+without its exits, and examples/resnet20_late_exits.toml (some minutes each; a build that FOLDER holds already is
+reused) and writes docs/benchmarks/resnet20.md. Thresholds are chosen on 6,000 of the official test images, everything
+is reported on the other 4,000; instructions are counted in QEMU (mps2-an386, -O3), all segments and heads on the way
+included.
 """
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIGS = ("resnet20_cifar10", "resnet20_late_exits")
+NO_EXITS = "resnet20_no_exits"
+CONFIGS = (NO_EXITS, "resnet20_cifar10", "resnet20_late_exits")
 PAGE = ROOT / "docs" / "benchmarks" / "resnet20.md"
 
 
@@ -24,17 +27,26 @@ def report(config: str, data: Path, work: Path) -> dict[str, Any]:
     """The report of a build, made now unless it is in `work`."""
     out = work / config
     if not (out / "report.json").is_file():
-        path = ROOT / "examples" / f"{config}.toml"
+        path = without_exits(work) if config == NO_EXITS else ROOT / "examples" / f"{config}.toml"
         command = [sys.executable, "-c", "from ptee_mcu.cli import main; main()"]
         subprocess.run([*command, "build", str(path), "--data", str(data), "--out", str(out)], cwd=ROOT, check=True)
     loaded: dict[str, Any] = json.loads((out / "report.json").read_text())
     return loaded
 
 
+def without_exits(work: Path) -> Path:
+    """The first example without its section [exits]."""
+    text = (ROOT / "examples" / "resnet20_cifar10.toml").read_text()
+    path = work / f"{NO_EXITS}.toml"
+    work.mkdir(parents=True, exist_ok=True)
+    path.write_text(re.sub(r"\[exits\][^\[]*", "", text))
+    return path
+
+
 def table(config: str, facts: dict[str, Any]) -> str:
     """The report as Markdown."""
     lines = [
-        f"## `examples/{config}.toml`",
+        "## Without exits" if config == NO_EXITS else f"## `examples/{config}.toml`",
         "",
         "| exit | after | share % | agreement % | accuracy % | MACs | of backbone | instructions |",
         "|---|---|---:|---:|---:|---:|---:|---:|",
