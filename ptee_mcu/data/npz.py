@@ -41,9 +41,10 @@ def load_npz(path: Path) -> Dataset:
 
 def _arrays(path: Path) -> dict[str, npt.NDArray[np.generic]]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if isinstance(archive, np.ndarray):
-                raise DataError(f"{path}: is a single array, not an archive", hint=_CONTENT)
+        archive = np.load(path, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise DataError(f"{path}: is a single array, not an archive", hint=_CONTENT)
+        with archive:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError as error:
         raise DataError(f"{path}: does not exist", hint=_CONTENT) from error

@@ -5,20 +5,17 @@ from itertools import product
 from math import prod
 
 import numpy as np
-import numpy.typing as npt
 
 from ptee_mcu.exits.outcomes import Outcomes, disagreement, exit_taken, mean_cost
+from ptee_mcu.exits.search import Search, Vector
 from ptee_mcu.quant_graph import ALWAYS, NEVER
-
-Vector = tuple[int, ...]
-_Sums = npt.NDArray[np.float64]  # (257,): per threshold -128..128
 
 _FEW = 4096  # so many vectors are tried one by one
 _PRICES = np.geomspace(0.03, 3e3, 40)  # of one disagreement, in backbones
-_BUDGETS = 48  # most limits on disagreement that are solved for
+_BUDGETS = 24  # most limits on disagreement that are solved for
 _REACH_PAST = 2.5  # candidates up to this multiple of the limit: the other split may disagree less than this one
+_POLISHED = 2  # of the ends of descent under one limit, the cheapest
 _MARGINS = (1, 2, 4, 8, 16, 32)  # in int8 codes
-_SWEEPS = 20  # coordinate descent settles in three or four
 
 
 def candidates(outcomes: Outcomes, costs: Sequence[float], limit: float) -> tuple[Vector, ...]:
@@ -36,9 +33,8 @@ def candidates(outcomes: Outcomes, costs: Sequence[float], limit: float) -> tupl
 def frontier(outcomes: Outcomes, costs: Sequence[float], limit: float) -> tuple[Vector, ...]:
     """Threshold vectors that no other found one beats in both cost and disagreement, fewest disagreements first.
 
-    All vectors that differ on these images are tried
-    where they are few; otherwise coordinate descent, on the Lagrangian for a range of prices of a disagreement and
-    then under a range of limits around `limit`, from several starts.
+    All vectors that differ on these images are tried where they are few; otherwise descent, on the Lagrangian for a
+    range of prices of a disagreement and then under a range of limits around `limit`, from several starts.
 
     Args:
         outcomes: of the images that build candidates.
@@ -67,7 +63,7 @@ def _descend(outcomes: Outcomes, costs: Sequence[float], limit: float) -> Iterat
     exits = len(costs) - 1
     shared = [(t,) * exits for t in range(ALWAYS, NEVER + 1)]
     yield from shared
-    search = _Search(outcomes, costs)
+    search = Search(outcomes, costs)
     hull = []
     for direction in (_PRICES, _PRICES[::-1]):
         vector: Vector = (NEVER,) * exits
@@ -77,72 +73,11 @@ def _descend(outcomes: Outcomes, costs: Sequence[float], limit: float) -> Iterat
     for start in shared[:: len(shared) // 8]:
         hull += [search.cheapest_at_price(start, float(price)) for price in _PRICES[::4]]
     yield from hull
-    most = min(outcomes.count, int(limit * outcomes.count * _REACH_PAST) + 3)
-    for budget in np.unique(np.linspace(0, most, _BUDGETS).astype(int)):
-        for start in (*sorted(set(hull)), *shared[::16]):
-            if search.wrong(start) <= budget:
-                yield search.cheapest_within(start, int(budget))
-
-
-class _Search:
-    """Coordinate descent over threshold vectors: one exit's 257 thresholds are priced at once by histogram."""
-
-    def __init__(self, outcomes: Outcomes, costs: Sequence[float]) -> None:
-        self.outcomes = outcomes
-        self.costs = np.asarray(costs, dtype=np.float64)
-        self.disagrees = outcomes.disagrees
-        self.images = np.arange(outcomes.count)
-        self.codes = outcomes.confidences.astype(np.int64) - ALWAYS
-
-    def wrong(self, vector: Vector) -> int:
-        """How many images disagree."""
-        return int(self.disagrees[exit_taken(self.outcomes.confidences, vector), self.images].sum())
-
-    def cheapest_at_price(self, vector: Vector, price: float) -> Vector:
-        """A local minimum of cost + price * disagreements."""
-        for _ in range(_SWEEPS):
-            before = vector
-            for i in range(len(vector)):
-                cost, wrong = self.sums(vector, i)
-                vector = _with(vector, i, _last_minimum(cost + price * wrong))
-            if vector == before:
-                break
-        return vector
-
-    def cheapest_within(self, vector: Vector, budget: int) -> Vector:
-        """A local minimum of cost among vectors with at most `budget` disagreements; `vector` is one."""
-        for _ in range(_SWEEPS):
-            before = vector
-            for i in reversed(range(len(vector))):
-                cost, wrong = self.sums(vector, i)
-                vector = _with(vector, i, _last_minimum(np.where(wrong <= budget, cost, np.inf)))
-            if vector == before:
-                break
-        return vector
-
-    def sums(self, vector: Vector, i: int) -> tuple[_Sums, _Sums]:
-        """Total cost and disagreements for each threshold -128..128 of exit `i`, the others as in `vector`."""
-        never = exit_taken(self.outcomes.confidences, _with(vector, i, NEVER))
-        arrives = never > i
-        codes, tail = self.codes[i, arrives], never[arrives]
-        images = self.images[arrives]
-        saved = self.costs[i] - self.costs[tail]
-        worse = self.disagrees[i, images].astype(np.float64) - self.disagrees[tail, images]
-        cost = self.costs[never].sum() + _at_or_above(codes, saved)
-        wrong = self.disagrees[never, self.images].sum() + _at_or_above(codes, worse)
-        return cost, np.rint(wrong)
-
-
-def _with(vector: Vector, i: int, threshold: int) -> Vector:
-    return (*vector[:i], threshold, *vector[i + 1 :])
-
-
-def _at_or_above(codes: npt.NDArray[np.int64], weights: npt.NDArray[np.float64]) -> _Sums:
-    """(257,): sum of the weights whose code is at or above each threshold."""
-    per_code = np.bincount(codes, weights, minlength=NEVER - ALWAYS)
-    return np.append(np.cumsum(per_code[::-1])[::-1], 0.0)
-
-
-def _last_minimum(values: _Sums) -> int:
-    """The highest threshold with the least value, within rounding."""
-    return int(np.flatnonzero(values <= values.min() + 1e-9)[-1]) + ALWAYS
+    starts = (*sorted(set(hull)), *shared[::16])
+    allowed = int(limit * outcomes.count)
+    most = min(outcomes.count, int(allowed * _REACH_PAST) + 3)
+    for budget in sorted({allowed, *map(int, np.linspace(0, most, _BUDGETS))}):
+        ends = {search.cheapest_within(start, budget) for start in starts if search.wrong(start) <= budget}
+        yield from ends
+        for end in sorted(ends, key=search.cost)[:_POLISHED]:
+            yield search.polished(end, budget)

@@ -75,6 +75,5 @@ def disagreement(outcomes: Outcomes, taken: Taken) -> float:
 
 def reach(taken: Taken, exits: int) -> tuple[float, ...]:
     """Per exit segment, the fraction of images that enter it: those that left at no earlier exit."""
-    shares = np.bincount(taken, minlength=exits) / len(taken)
-    entered = 1.0 - np.concatenate([[0.0], np.cumsum(shares)[:-1]])
-    return tuple(float(f) for f in np.clip(entered, 0.0, 1.0))
+    left = np.bincount(taken, minlength=exits).cumsum()
+    return (1.0, *(float(1 - gone / len(taken)) for gone in left[:-1]))

@@ -1,0 +1,140 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from exits.networks import two_blocks
+
+from ptee_mcu.errors import ConfigError, ModelError
+from ptee_mcu.exits.costs import exit_costs
+from ptee_mcu.exits.heads import HEADS, HeadSpec, attach, backbone_nodes, find_head, head_nodes
+from ptee_mcu.graph import Confidence, Graph, Tap, forward
+from ptee_mcu.passes.fold import fold
+
+POOLED = ["pool", "conv1", "bn1", "relu1", "gap", "classifier", "hidden1", "hidden2", "confidence"]
+CONV = {
+    i: [f"{role}{j}" for j in range(1, i + 1) for role in ("conv", "bn", "relu")] + ["gap", "classifier", "confidence"]
+    for i in (1, 2, 3)
+}
+NODES = {
+    "pooled": POOLED,
+    "pool": ["gap", "classifier", "confidence"],
+    "conv1": CONV[1],
+    "conv2": CONV[2],
+    "conv3": CONV[3],
+}
+
+
+def attached(head: str = "pooled", seed: int = 0) -> Graph:
+    graph = two_blocks()
+    return attach(graph, graph.taps, find_head(head), seed=seed)
+
+
+@pytest.mark.parametrize("head", NODES)
+def test_a_head_consists_of_its_nodes_in_order(head: str) -> None:
+    graph = attached(head)
+    own = [node.name for node in graph.nodes if node.name.startswith("exit0.")]
+    assert own == [f"exit0.{role}" for role in NODES[head]]
+    assert set(HEADS) == set(NODES)
+
+
+def test_exits_come_in_order_ahead_of_the_final_one() -> None:
+    graph = two_blocks()
+    graph = attach(graph, graph.taps[::-1], HEADS["pool"])
+    assert [(e.name, e.tap) for e in graph.exits] == [("exit0", "early"), ("exit1", "late"), ("final", None)]
+    assert graph.exits[0].rule == Confidence("exit0.confidence")
+    assert graph.shapes["exit0.classifier"] == graph.shapes[graph.exits[-1].logits]
+    assert graph.shapes["exit0.confidence"] == (1, 1)
+
+
+def test_the_backbone_is_untouched() -> None:
+    before, after = two_blocks(), attached()
+    kept = [node for node in after.nodes if not node.name.startswith("exit")]
+    assert [node.name for node in kept] == [node.name for node in before.nodes]
+    assert [node.name for node in backbone_nodes(after)] == [node.name for node in before.nodes]
+    assert head_nodes(after) == {node.name for node in after.nodes} - {node.name for node in before.nodes}
+    x = np.random.default_rng(0).normal(size=(2, *before.input_shape[1:])).astype(np.float32)
+    final = before.exits[-1].logits
+    assert np.array_equal(forward(before, x, [final])[final], forward(after, x, [final])[final])
+
+
+def test_the_pooled_head_pools_to_about_eight_and_strides() -> None:
+    graph = attached()  # taps of 16x20 and 8x10
+    assert graph.shapes["exit0.pool"] == (1, 8, 6, 4)  # kernel 2x3
+    assert graph.shapes["exit0.conv1"] == (1, 4, 3, 32)
+    assert "exit1.pool" not in graph.shapes  # 8x10 is about 8x8
+    assert graph.shapes["exit1.conv1"] == (1, 4, 5, 32)
+    assert graph.node("exit1.classifier").params["weight"].shape == (5, 32)
+    assert graph.node("exit1.hidden1").params["weight"].shape == (32, 5)
+
+
+def test_a_conv_head_keeps_resolution_and_channels() -> None:
+    graph = attached("conv2")
+    assert graph.shapes["exit0.conv2"] == graph.shapes[graph.taps[0].tensor]
+    assert "bias" not in graph.node("exit0.conv2").params
+    assert graph.node("exit0.confidence").params["weight"].shape == (1, 4)
+
+
+def test_convolutions_start_kaiming_normal_by_fan_out() -> None:
+    graph = two_blocks()
+    wide = HeadSpec("wide", convs=1, channels=400)
+    weight = attach(graph, graph.taps, wide).node("exit0.conv1").params["weight"]
+    assert weight.std() == pytest.approx(np.sqrt(2 / (400 * 9)), rel=0.02)
+    assert abs(weight.mean()) < 1e-3
+
+
+def test_the_seed_decides_the_weights() -> None:
+    one, same, other = (attached(seed=s).node("exit1.conv1").params["weight"] for s in (1, 1, 2))
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_every_head_folds(head: str) -> None:
+    graph = attached(head)
+    folded = fold(graph)
+    x = np.random.default_rng(0).normal(size=(2, *graph.input_shape[1:])).astype(np.float32)
+    tensors = [t for e in graph.exits for t in e.tensors]
+    before, after = forward(graph, x, tensors), forward(folded, x, tensors)
+    for name in tensors:
+        assert np.allclose(before[name], after[name], rtol=1e-3, atol=1e-4)
+
+
+def test_every_head_on_the_way_is_charged() -> None:
+    graph = attached("conv1")
+    stem, late, fc = 16 * 20 * 9 * 3 * 4, 8 * 10 * 9 * 4 * 8, 8 * 5
+    head0, head1 = 16 * 20 * 9 * 4 * 4 + 4 * 6, 8 * 10 * 9 * 8 * 8 + 8 * 6
+    bare = stem + late + fc
+    expected = [stem + head0, stem + head0 + late + head1, bare + head0 + head1]
+    assert exit_costs(graph) == pytest.approx([macs / bare for macs in expected])
+
+
+def test_a_backbone_without_macs_has_no_costs() -> None:
+    graph = two_blocks()
+    flat = replace(graph, nodes=tuple(n for n in graph.nodes if not n.params), exits=(graph.exits[-1],))
+    with pytest.raises(ModelError, match="no multiply-accumulates to save"):
+        exit_costs(flat)
+
+
+def test_an_unknown_head_lists_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match="no exit head is called 'conv4'\n  hint: known heads: pooled, pool, conv1"):
+        find_head("conv4")
+
+
+def test_exits_attach_once() -> None:
+    graph = attached()
+    with pytest.raises(ModelError, match="has 2 early exits already"):
+        attach(graph, graph.taps, HEADS["pool"])
+
+
+def test_exits_need_places_of_their_own() -> None:
+    graph = two_blocks()
+    with pytest.raises(ModelError, match="no place for an exit was given"):
+        attach(graph, (), HEADS["pool"])
+    with pytest.raises(ModelError, match="two exits on one tensor"):
+        attach(graph, [graph.taps[0], Tap("again", graph.taps[0].tensor)], HEADS["pool"])
+
+
+def test_an_exit_on_a_flat_tensor_is_refused() -> None:
+    graph = two_blocks()
+    with pytest.raises(ModelError, match=r"block end gives .* of shape \(1, 5\); an exit needs a feature map"):
+        attach(graph, [Tap("end", graph.exits[-1].logits)], HEADS["pool"])
