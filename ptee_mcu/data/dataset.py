@@ -101,7 +101,14 @@ def _verified_images(what: str, images: npt.NDArray[np.generic]) -> Images:
     bad = int(images.size - np.isfinite(images).sum())
     if bad:
         raise DataError(f"{what}: {bad} of {images.size} values are NaN or infinite", hint="clean the file first")
-    return readonly(images, np.float32)
+    floats = readonly(images, np.float32)
+    low, high = float(floats.min()), float(floats.max())
+    if low >= 0 and 1 < high <= 255 and np.array_equal(floats, np.rint(floats)):
+        raise DataError(
+            f"{what}: the float values are the whole numbers {low:g} to {high:g}: pixels, not network inputs",
+            hint="store pixels as uint8, so that data.mean and data.std apply",
+        )
+    return floats
 
 
 def _verified_labels(what: str, labels: npt.NDArray[np.generic], count: int, classes: int) -> Labels:

@@ -147,3 +147,8 @@ def test_images_are_held_against_the_network() -> None:
         require_fits(digits, (1, 32, 32, 3), 10)
     with pytest.raises(DataError, match="has 10 classes, the network answers with 2 logits"):
         require_fits(digits, (1, 8, 8, 1), 2)
+
+
+def test_pixels_stored_as_floats_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"whole numbers 0 to 25\d: pixels, not network inputs[\s\S]*uint8"):
+        load(saved(tmp_path, arrays(x=arrays(60)["x"].astype(np.float32), y=np.arange(60) % 3)))
