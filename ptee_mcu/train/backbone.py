@@ -1,6 +1,7 @@
 """Training of a backbone from random weights, for sets that take seconds to minutes."""
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from ptee_mcu.data import Images, Labels
@@ -8,6 +9,7 @@ from ptee_mcu.errors import DataError, ModelError
 from ptee_mcu.graph import Graph
 from ptee_mcu.preprocess import Normalisation
 from ptee_mcu.train.batches import Batches, require_images
+from ptee_mcu.train.loop import descend
 from ptee_mcu.train.module import GraphModule
 from ptee_mcu.train.recipe import BackboneRecipe, Progress, no_progress
 
@@ -48,22 +50,9 @@ def train_backbone(
     module = GraphModule(graph)
     batches = Batches(x, recipe.batch, augment=recipe.augment, normalisation=normalisation, seed=recipe.seed)
     labels = torch.from_numpy(y.copy())
-    total = recipe.epochs * len(batches)
-    optimizer = torch.optim.Adam(module.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total)
-    done = 0
-    for epoch in range(recipe.epochs):
-        for index in batches.epoch():
-            loss = F.cross_entropy(module(batches.inputs(index))[logits], labels[index])
-            if not torch.isfinite(loss):
-                raise ModelError(
-                    f"{graph.name}: training diverged in epoch {epoch + 1} of {recipe.epochs}",
-                    hint=f"lower the learning rate, now {recipe.lr}",
-                )
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-            done += 1
-            progress(done, total, f"backbone, epoch {epoch + 1} of {recipe.epochs}, loss {loss.item():.3f}")
+
+    def loss_of(index: Tensor) -> Tensor:
+        return F.cross_entropy(module(batches.inputs(index))[logits], labels[index])
+
+    descend("backbone", module.parameters(), loss_of, batches, recipe, progress)
     return module.to_graph()

@@ -14,6 +14,7 @@ from ptee_mcu.exits.heads import head_nodes
 from ptee_mcu.graph import Exit, Graph, Node, make_graph, needed
 from ptee_mcu.preprocess import Normalisation
 from ptee_mcu.train.batches import Batches, inputs_of, require_images
+from ptee_mcu.train.loop import descend
 from ptee_mcu.train.loss import auxiliary, mixture
 from ptee_mcu.train.module import GraphModule
 from ptee_mcu.train.recipe import HeadRecipe, Progress, no_progress
@@ -68,29 +69,16 @@ def _fit(
 ) -> None:
     batches = Batches(x, recipe.batch, augment=recipe.augment, normalisation=normalisation, seed=recipe.seed)
     loss = _Loss(graph, exit_costs(graph), recipe)
-    total = recipe.epochs * len(batches)
-    optimizer = torch.optim.Adam(heads.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total)
-    done = 0
-    for epoch in range(recipe.epochs):
-        for index in batches.epoch():
-            with torch.no_grad():
-                values = trunk(batches.inputs(index))
-            for head in heads:
-                assert isinstance(head, GraphModule)
-                values |= head(values[head.graph.input])
-            value = loss(values)
-            if not torch.isfinite(value):
-                raise ModelError(
-                    f"{graph.name}: training of the exit heads diverged in epoch {epoch + 1} of {recipe.epochs}",
-                    hint=f"lower the learning rate, now {recipe.lr}",
-                )
-            optimizer.zero_grad()
-            value.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-            done += 1
-            progress(done, total, f"exit heads, epoch {epoch + 1} of {recipe.epochs}, loss {value.item():.3f}")
+
+    def loss_of(index: Tensor) -> Tensor:
+        with torch.no_grad():
+            values = trunk(batches.inputs(index))
+        for head in heads:
+            assert isinstance(head, GraphModule)
+            values |= head(values[head.graph.input])
+        return loss(values)
+
+    descend("exit heads", heads.parameters(), loss_of, batches, recipe, progress)
 
 
 @dataclass(frozen=True, slots=True)
