@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ptee_mcu import models
+from ptee_mcu.boards import load
 from ptee_mcu.calibrate import calibrate
 from ptee_mcu.emit import emit
 from ptee_mcu.errors import FirmwareError, ToolMissingError
@@ -19,7 +20,6 @@ from ptee_mcu.plan.make import make_plan
 from ptee_mcu.plan.plan import verify_plan
 from ptee_mcu.quantize import quantize
 from ptee_mcu.sim import evaluate
-from ptee_mcu.target import load
 from ptee_mcu.tensor import Float, Int8, readonly
 
 NAME = "resnet8"

@@ -127,14 +127,14 @@ def targets(as_json: AS_JSON = False) -> None:
     """List the boards."""
     from dataclasses import asdict
 
-    from ptee_mcu import target
+    from ptee_mcu import boards
     from ptee_mcu.report.console import Console
 
-    boards = [target.load(name) for name in target.names()]
+    known = [boards.load(name) for name in boards.names()]
     if as_json:
-        print(json.dumps([asdict(board) | {"isa": board.isa.value} for board in boards]))
+        print(json.dumps([asdict(board) | {"isa": board.isa.value} for board in known]))
     else:
-        Console().targets(boards)
+        Console().targets(known)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ptee_mcu.artifacts import require_replaceable
+from ptee_mcu.boards import load as load_target
 from ptee_mcu.config import Config
 from ptee_mcu.data import divide, load, require_fits
 from ptee_mcu.emit import emit
@@ -25,7 +26,6 @@ from ptee_mcu.stages import (
     trained_heads,
     with_thresholds,
 )
-from ptee_mcu.target import load as load_target
 
 
 def build_project(config: Config, *, beside: Path, data: Path | None, out: Path, console: Console) -> Report:

@@ -8,7 +8,8 @@ import numpy as np
 
 from ptee_mcu.errors import VerifyError
 from ptee_mcu.graph import needed, segments
-from ptee_mcu.ops.base import Isa, QOp
+from ptee_mcu.isa import Isa
+from ptee_mcu.ops.base import QOp
 from ptee_mcu.tensor import Int8, QTensor, Shape, UInt8
 
 CONTRACT = "ptee.int8.v1"

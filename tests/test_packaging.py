@@ -58,7 +58,7 @@ def test_a_wheel_holds_everything_and_lands_only_ptee_mcu(tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert {p.name for p in target.iterdir() if not p.name.endswith(".dist-info") and p.name != "bin"} == {"ptee_mcu"}
     code = (
-        "import ptee_mcu.sim, ptee_mcu.target as t; from ptee_mcu.emit import _environment as e;"
+        "import ptee_mcu.sim, ptee_mcu.boards as t; from ptee_mcu.emit import _environment as e;"
         "e().get_template('ops/conv2d.c.j2'); print(t.names(), ptee_mcu.__file__)"
     )
     ran = python("-c", code, cwd=tmp_path, PYTHONPATH=str(target))
@@ -69,7 +69,7 @@ def test_a_wheel_holds_everything_and_lands_only_ptee_mcu(tmp_path: Path) -> Non
 
 
 def test_a_checkout_runs_without_installing() -> None:
-    code = "import ptee_mcu.sim, ptee_mcu.target as t; print(t.names())"
+    code = "import ptee_mcu.sim, ptee_mcu.boards as t; print(t.names())"
     ran = python(
         "-S", "-c", "import sys; sys.path[:0] = eval(sys.argv[1]);" + code, repr([str(ROOT), *sys.path]), cwd=ROOT
     )

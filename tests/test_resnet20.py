@@ -7,6 +7,7 @@ import torch
 from support.data import cifar10_test, cifar10_train, require_shared
 from support.tools import require
 
+from ptee_mcu.boards import load
 from ptee_mcu.calibrate import calibrate
 from ptee_mcu.compare import compare_project
 from ptee_mcu.emit import emit
@@ -23,7 +24,6 @@ from ptee_mcu.quantize import quantize
 from ptee_mcu.report.console import Console
 from ptee_mcu.report.summary import Answers, summarise
 from ptee_mcu.sim import evaluate
-from ptee_mcu.target import load
 
 pytestmark = pytest.mark.slow
 

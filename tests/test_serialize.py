@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from passes.networks import residual_network
 
+from ptee_mcu.boards import load
 from ptee_mcu.calibrate import Range, Ranges
 from ptee_mcu.errors import ModelError, QuantizationError
 from ptee_mcu.ops import QOPS
@@ -19,7 +20,6 @@ from ptee_mcu.plan.make import make_plan
 from ptee_mcu.plan.plan import Plan, verify_plan
 from ptee_mcu.quantize import quantize
 from ptee_mcu.serialize import Encoded, Json, decode, dumps, encode, loads
-from ptee_mcu.target import load
 from ptee_mcu.tensor import HW, Float, Int8, Quant, readonly
 
 

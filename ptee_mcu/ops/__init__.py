@@ -1,7 +1,7 @@
 """The operations: float ops by name, int8 ops by name. Adding one: docs/adding-an-op.md."""
 
 from ptee_mcu.ops.add import Add, QAdd
-from ptee_mcu.ops.base import Activation, Counts, Isa, Op, Params, QOp
+from ptee_mcu.ops.base import Activation, Counts, Op, Params, QOp
 from ptee_mcu.ops.concat import Concat, QConcat
 from ptee_mcu.ops.conv2d import Conv2d, QConv2d, QDepthwiseConv2d
 from ptee_mcu.ops.linear import Linear, QFullyConnected
@@ -50,7 +50,6 @@ __all__ = [
     "Counts",
     "Dropout",
     "Flatten",
-    "Isa",
     "Linear",
     "MaxPool2d",
     "Op",

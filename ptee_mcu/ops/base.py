@@ -3,24 +3,16 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from ptee_mcu.isa import Isa
 from ptee_mcu.tensor import INT8_MAX, INT8_MIN, Float, QTensor, Quant, Shape
 
 Params: TypeAlias = Mapping[str, Float]
 Constants: TypeAlias = Mapping[str, npt.NDArray[Any]]
-
-
-class Isa(Enum):
-    """Which variant of the CMSIS-NN kernels a core runs."""
-
-    SCALAR = "scalar"
-    DSP = "dsp"
-    MVE = "mve"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from math import prod
 from typing import ClassVar
 
 from ptee_mcu.errors import ModelError
-from ptee_mcu.ops.base import Activation, Constants, Counts, Isa, Op, Params, QOp
+from ptee_mcu.isa import Isa
+from ptee_mcu.ops.base import Activation, Constants, Counts, Op, Params, QOp
 from ptee_mcu.ops.weights import quantize_weights
 from ptee_mcu.requant import Requant
 from ptee_mcu.tensor import Float, Int8, Int32, QTensor, Quant, Shape

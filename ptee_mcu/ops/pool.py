@@ -8,7 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from ptee_mcu.errors import ModelError
-from ptee_mcu.ops.base import Activation, Counts, Isa, Op, Params, QOp
+from ptee_mcu.isa import Isa
+from ptee_mcu.ops.base import Activation, Counts, Op, Params, QOp
 from ptee_mcu.ops.window import pad_hw, require_nhwc, require_window, windows
 from ptee_mcu.tensor import HW, Float, Padding, QTensor, Quant, Shape
 

@@ -7,7 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 from ptee_mcu.errors import ModelError
-from ptee_mcu.ops.base import Counts, Isa, Op, Params, QOp
+from ptee_mcu.isa import Isa
+from ptee_mcu.ops.base import Counts, Op, Params, QOp
 from ptee_mcu.ops.window import require_nhwc
 from ptee_mcu.tensor import HW, Float, QTensor, Quant, Shape
 

@@ -3,7 +3,8 @@
 from types import MappingProxyType
 
 from ptee_mcu.errors import DoesNotFitError, VerifyError
-from ptee_mcu.ops.base import Counts, Isa
+from ptee_mcu.isa import Isa
+from ptee_mcu.ops.base import Counts
 from ptee_mcu.plan.arena import Lifetime, allocate, arena_bytes, lower_bound, widest_step
 from ptee_mcu.plan.plan import Plan, Step
 from ptee_mcu.quant_graph import QNode, QuantGraph

@@ -8,16 +8,16 @@ from hypothesis import given, settings
 from support.builder import Builder, small_network
 from support.graphs import networks
 
-from ptee_mcu import target
+from ptee_mcu import boards
 from ptee_mcu.errors import DoesNotFitError, VerifyError
-from ptee_mcu.ops.base import Isa
+from ptee_mcu.isa import Isa
 from ptee_mcu.plan.make import make_plan
 from ptee_mcu.plan.plan import Slot, verify_plan
 from ptee_mcu.quant_graph import QConfidence, QExit, QuantGraph
 from ptee_mcu.target import Region, Target
 from ptee_mcu.tensor import HW, Padding
 
-BOARD = target.load("mps2_an386")
+BOARD = boards.load("mps2_an386")
 SAME = Padding.same(1, 1)
 
 

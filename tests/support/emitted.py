@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from support.tools import require
 
-from ptee_mcu import target
+from ptee_mcu import boards
 from ptee_mcu.emit import emit
 from ptee_mcu.firmware import build
 from ptee_mcu.plan.make import make_plan
@@ -20,7 +20,7 @@ BOARD = "mps2_an386"
 
 
 def planned(graph: QuantGraph) -> Plan:
-    plan = make_plan(graph, target.load(BOARD))
+    plan = make_plan(graph, boards.load(BOARD))
     verify_plan(plan)
     return plan
 
