@@ -16,16 +16,16 @@ from time import perf_counter
 # A script's own folder comes first on its path and hides the package bakenn behind bakenn.py; the checkout is meant.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import bakenn  # noqa: E402
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
+import bakenn
+import numpy as np
+import torch
 
-from benchmarks.bakenn_resnet8 import NAME, Case, make_case  # noqa: E402
-from ptee_mcu.calibrate import calibrate  # noqa: E402
-from ptee_mcu.frontends.pytorch import capture  # noqa: E402
-from ptee_mcu.passes.fold import fold  # noqa: E402
-from ptee_mcu.quantize import quantize  # noqa: E402
-from ptee_mcu.sim import evaluate  # noqa: E402
+from benchmarks.bakenn_resnet8 import NAME, Case, make_case
+from ptee_mcu.calibrate import calibrate
+from ptee_mcu.frontends.pytorch import capture
+from ptee_mcu.passes.fold import fold
+from ptee_mcu.quantize import quantize
+from ptee_mcu.sim import evaluate
 
 CALIBRATED, SIMULATED = 100, 1000
 

@@ -16,15 +16,15 @@ import numpy as np
 # A script's own folder comes first on its path; the checkout is meant.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import torch  # noqa: E402
+import torch
 
-from ptee_mcu.calibrate import calibrate  # noqa: E402
-from ptee_mcu.frontends.pytorch import capture  # noqa: E402
-from ptee_mcu.models import build, find, torch_shape  # noqa: E402
-from ptee_mcu.passes.fold import fold  # noqa: E402
-from ptee_mcu.quant_graph import QuantGraph  # noqa: E402
-from ptee_mcu.quantize import quantize  # noqa: E402
-from ptee_mcu.sim import evaluate  # noqa: E402
+from ptee_mcu.calibrate import calibrate
+from ptee_mcu.frontends.pytorch import capture
+from ptee_mcu.models import build, find, torch_shape
+from ptee_mcu.passes.fold import fold
+from ptee_mcu.quant_graph import QuantGraph
+from ptee_mcu.quantize import quantize
+from ptee_mcu.sim import evaluate
 
 NETWORKS = ("resnet8", "resnet20", "ds_cnn", "mobilenet_v1_025", "autoencoder", "digits_cnn")
 REPEATS = 3  # the quickest counts: the others shared the machine
