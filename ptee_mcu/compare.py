@@ -79,7 +79,16 @@ def compare_project(
     with TemporaryDirectory() as work:
         for place in places:
             with console.progress(f"comparing on {place}") as advance:
-                parts = executions(project, place, inputs.x, options, work=Path(work), traced=True, progress=advance)
+                parts = executions(
+                    project.folder,
+                    project.plan,
+                    place,
+                    inputs.x,
+                    options,
+                    work=Path(work),
+                    traced=True,
+                    progress=advance,
+                )
                 for part in parts:
                     chunk = codes[part.first : part.first + part.inputs]
                     expected = evaluate(project.plan.graph, chunk, thresholds=thresholds, record=True)

@@ -24,7 +24,8 @@ Advance = Callable[[int, int], None]
 
 
 def executions(
-    project: Project,
+    folder: Path,
+    plan: Plan,
     place: str,
     x: UInt8 | Int8,
     options: Options,
@@ -34,10 +35,10 @@ def executions(
     counted: bool = False,
     progress: Advance | None = None,
 ) -> Iterator[Execution]:
-    """Chunks of what the C did with `x`, in order; `work` is a folder for the program.
+    """Chunks of what the C of `plan` in `folder` did with `x`, in order; `work` is a folder for the program.
 
     Raises:
-        ConfigError: where the project's board has no emulator.
+        ConfigError: where the plan's board has no emulator.
         FirmwareError, ToolMissingError: where the C cannot be built or run.
     """
     done = 0
@@ -49,10 +50,9 @@ def executions(
             progress(done, len(x))
 
     if place == "host":
-        program = build_host(project.folder, project.name, work / "host", traced=traced)
+        program = build_host(folder, plan.graph.name, work / "host", traced=traced)
         return run_host(program, x, options, progress=finished)
-    board = emulator(project.plan)
-    firmware = build_firmware(project.folder, project.name, work / "firmware.elf", machine=board, traced=traced)
+    firmware = build_firmware(folder, plan.graph.name, work / "firmware.elf", machine=emulator(plan), traced=traced)
     return run_qemu(firmware, x, options, counted=counted, progress=finished)
 
 
@@ -77,7 +77,15 @@ def execute(project: Project, place: str, count: int | None, console: Console) -
     counted = place == "qemu"
     with TemporaryDirectory() as work, console.progress(f"running on {place}") as advance:
         parts = executions(
-            project, place, inputs.x, Options(), work=Path(work), traced=False, counted=counted, progress=advance
+            project.folder,
+            project.plan,
+            place,
+            inputs.x,
+            Options(),
+            work=Path(work),
+            traced=False,
+            counted=counted,
+            progress=advance,
         )
         ran = collect(parts)
     instructions = None
@@ -100,11 +108,9 @@ def count_instructions(folder: Path, plan: Plan, x: UInt8 | Int8) -> tuple[int, 
     Raises:
         FirmwareError, ToolMissingError, ConfigError: as `executions`.
     """
-    board, name = emulator(plan), plan.graph.name
     never = Options(thresholds=dict.fromkeys(range(len(plan.graph.exits) - 1), NEVER))
     with TemporaryDirectory() as work:
-        firmware = build_firmware(folder, name, Path(work) / "firmware.elf", machine=board, traced=False)
-        ran = collect(run_qemu(firmware, x, never, counted=True))
+        ran = collect(executions(folder, plan, "qemu", x, never, work=Path(work), traced=False, counted=True))
     assert ran.instructions is not None
     means: Sequence[float] = np.cumsum(ran.instructions.segments, axis=1).mean(axis=0).tolist()
     return tuple(map(round, means))
