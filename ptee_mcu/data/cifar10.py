@@ -19,7 +19,7 @@ _PIXELS = 3 * _SIDE * _SIDE
 _PER_BATCH = 10_000
 _TRAIN = tuple(f"data_batch_{i}" for i in range(1, 6))
 _TEST = "test_batch"
-_DOWNLOAD = "the official files are at https://www.cs.toronto.edu/~kriz/cifar.html; unpack them again"
+_DOWNLOAD = "download it again: ptee-mcu data fetch cifar10 --data DIR, or https://www.cs.toronto.edu/~kriz/cifar.html"
 # What the published pickles name, and nothing more: arrays, and the codec call with which Python 3 rebuilds bytes.
 _ALLOWED = {
     ("numpy.core.multiarray", "_reconstruct"): ("numpy._core.multiarray", "_reconstruct"),

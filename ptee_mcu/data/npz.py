@@ -1,6 +1,7 @@
 """A user's own images from a NumPy archive."""
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -41,14 +42,15 @@ def load_npz(path: Path) -> Dataset:
 
 def _arrays(path: Path) -> dict[str, npt.NDArray[np.generic]]:
     try:
-        archive = np.load(path, allow_pickle=False)
-        if isinstance(archive, np.ndarray):
-            raise DataError(f"{path}: is a single array, not an archive", hint=_CONTENT)
-        with archive:
-            return {name: archive[name] for name in archive.files}
+        with path.open("rb") as file:  # opened here: np.load leaves a broken archive open
+            archive = np.load(file, allow_pickle=False)
+            if isinstance(archive, np.ndarray):
+                raise DataError(f"{path}: is a single array, not an archive", hint=_CONTENT)
+            with archive:
+                return {name: archive[name] for name in archive.files}
     except FileNotFoundError as error:
         raise DataError(f"{path}: does not exist", hint=_CONTENT) from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: is not an archive of plain arrays: {error}", hint=_CONTENT) from error
 
 

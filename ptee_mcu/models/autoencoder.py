@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from ptee_mcu.models.layers import initialise
+from ptee_mcu.models.layers import initialise, scaled
 from ptee_mcu.tensor import Shape
 
 _WIDTHS = (128, 128, 128, 128, 8, 128, 128, 128, 128)
@@ -15,11 +15,12 @@ class Autoencoder(nn.Module):
     the biases that BatchNorm makes redundant are left out.
     """
 
-    def __init__(self, input_shape: Shape, classes: int) -> None:
-        """For inputs (1, features); `classes` is how many features come out."""
+    def __init__(self, input_shape: Shape, classes: int, *, width: float = 1.0) -> None:
+        """For inputs (1, features); `classes` is how many features come out, `width` scales those between."""
         super().__init__()
         features = input_shape[-1]
-        for i, out in enumerate(_WIDTHS, 1):
+        for i, usual in enumerate(_WIDTHS, 1):
+            out = scaled(usual, width)
             block = nn.Sequential(nn.Linear(features, out, bias=False), nn.BatchNorm1d(out), nn.ReLU())
             self.add_module(f"block{i}", block)
             features = out

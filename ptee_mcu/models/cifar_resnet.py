@@ -1,4 +1,4 @@
-"""ResNets for 32x32 images: three stages of 16, 32 and 64 channels."""
+"""ResNets for 32x32 images: three stages of 16, 32 and 64 channels, or as many times `width`."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ptee_mcu.models.layers import initialise
+from ptee_mcu.models.layers import initialise, scaled
 from ptee_mcu.tensor import Shape
 
 Shortcut = Literal["pad", "conv"]
@@ -54,17 +54,18 @@ class CifarResNet(nn.Module):
     # Patterns of names in the two repositories' files that differ from those here.
     renames = ((r"^linear\.", "fc."), (r"\.downsample\.", ".shortcut."))
 
-    def __init__(self, input_shape: Shape, classes: int, *, depth: int) -> None:
-        """For inputs (1, H, W, C) in graph layout."""
+    def __init__(self, input_shape: Shape, classes: int, *, depth: int, width: float = 1.0) -> None:
+        """For inputs (1, H, W, C) in graph layout; `width` scales all channels."""
         super().__init__()
         assert depth % 6 == 2
-        self.conv1 = nn.Conv2d(input_shape[-1], 16, 3, 1, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(16)
+        first, second, third = (scaled(channels, width) for channels in (16, 32, 64))
+        self.conv1 = nn.Conv2d(input_shape[-1], first, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(first)
         n = (depth - 2) // 6
-        self.layer1 = _stage(16, 16, 1, n)
-        self.layer2 = _stage(16, 32, 2, n)
-        self.layer3 = _stage(32, 64, 2, n)
-        self.fc = nn.Linear(64, classes)
+        self.layer1 = _stage(first, first, 1, n)
+        self.layer2 = _stage(first, second, 2, n)
+        self.layer3 = _stage(second, third, 2, n)
+        self.fc = nn.Linear(third, classes)
         initialise(self)
 
     def use_shortcuts(self, kind: Shortcut) -> None:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ptee_mcu.models.layers import initialise
+from ptee_mcu.models.layers import initialise, scaled
 from ptee_mcu.tensor import Shape
 
 
@@ -30,15 +30,16 @@ class Block(nn.Module):
 class DigitsCnn(nn.Module):
     """Stem and three blocks of 8, 16 and 32 channels; widths grow so that the later blocks hold most of the work."""
 
-    def __init__(self, input_shape: Shape, classes: int) -> None:
-        """For inputs (1, H, W, C) in graph layout, meant for 8x8 pixels."""
+    def __init__(self, input_shape: Shape, classes: int, *, width: float = 1.0) -> None:
+        """For inputs (1, H, W, C) in graph layout, meant for 8x8 pixels; `width` scales all channels."""
         super().__init__()
-        self.conv = nn.Conv2d(input_shape[-1], 8, 3, 1, 1, bias=False)
-        self.bn = nn.BatchNorm2d(8)
-        self.block1 = Block(8, 8, 1)
-        self.block2 = Block(8, 16, 1)
-        self.block3 = Block(16, 32, 2)
-        self.fc = nn.Linear(32, classes)
+        first, second, third = (scaled(channels, width) for channels in (8, 16, 32))
+        self.conv = nn.Conv2d(input_shape[-1], first, 3, 1, 1, bias=False)
+        self.bn = nn.BatchNorm2d(first)
+        self.block1 = Block(first, first, 1)
+        self.block2 = Block(first, second, 1)
+        self.block3 = Block(second, third, 2)
+        self.fc = nn.Linear(third, classes)
         initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,4 +1,6 @@
-"""Layers that several networks share."""
+"""Layers that several networks share, and how a network becomes narrower or wider."""
+
+from math import floor
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -30,6 +32,14 @@ class SameConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """Output of height and width ceil(size / stride)."""
         return super().forward(x if self.uneven is None else F.pad(x, self.uneven))
+
+
+def scaled(channels: int, width: float) -> int:
+    """`channels` times `width`, to the nearest multiple of 4 and at least 4; `channels` itself where `width` is 1.
+
+    Of 4, because the kernels of CMSIS-NN take that many int8 values at a time.
+    """
+    return channels if width == 1 else max(4, 4 * floor(channels * width / 4 + 0.5))
 
 
 def conv_bn_relu(conv: nn.Module, channels: int) -> nn.Sequential:

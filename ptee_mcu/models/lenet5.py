@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from ptee_mcu.models.layers import initialise
+from ptee_mcu.models.layers import initialise, scaled
 from ptee_mcu.tensor import Shape
 
 
@@ -13,20 +13,21 @@ class LeNet5(nn.Module):
     the paper's 32x32 by the first convolution.
     """
 
-    def __init__(self, input_shape: Shape, classes: int) -> None:
-        """For inputs (1, H, W, C) in graph layout, at least 28x28."""
+    def __init__(self, input_shape: Shape, classes: int, *, width: float = 1.0) -> None:
+        """For inputs (1, H, W, C) in graph layout, at least 28x28; `width` scales channels and hidden features."""
         super().__init__()
         _, h, w, channels = input_shape
-        self.block1 = nn.Sequential(nn.Conv2d(channels, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2))
-        self.block2 = nn.Sequential(nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2))
-        features = 16 * ((h // 2 - 4) // 2) * ((w // 2 - 4) // 2)
+        first, second, third, fourth = (scaled(size, width) for size in (6, 16, 120, 84))
+        self.block1 = nn.Sequential(nn.Conv2d(channels, first, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2))
+        self.block2 = nn.Sequential(nn.Conv2d(first, second, 5), nn.ReLU(), nn.MaxPool2d(2))
+        features = second * ((h // 2 - 4) // 2) * ((w // 2 - 4) // 2)
         self.classifier = nn.Sequential(
             nn.Flatten(),
-            nn.Linear(features, 120),
+            nn.Linear(features, third),
             nn.ReLU(),
-            nn.Linear(120, 84),
+            nn.Linear(third, fourth),
             nn.ReLU(),
-            nn.Linear(84, classes),
+            nn.Linear(fourth, classes),
         )
         initialise(self)
 

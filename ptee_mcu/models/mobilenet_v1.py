@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from ptee_mcu.models.layers import SameConv2d, conv_bn_relu, initialise
+from ptee_mcu.models.layers import SameConv2d, conv_bn_relu, initialise, scaled
 from ptee_mcu.tensor import Shape
 
-_BLOCKS = (  # channels at width 1, stride
+_BLOCKS = (  # channels at a multiplier of 1, stride
     (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2),
     (512, 1), (512, 1), (512, 1), (512, 1), (512, 1), (1024, 2), (1024, 1),
 )  # fmt: skip
@@ -19,16 +19,16 @@ class MobileNetV1(nn.Module):
     biases that BatchNorm makes redundant are left out.
     """
 
-    def __init__(self, input_shape: Shape, classes: int, *, width: float) -> None:
-        """For inputs (1, H, W, C) in graph layout; `width` scales all channels."""
+    def __init__(self, input_shape: Shape, classes: int, *, alpha: float, width: float = 1.0) -> None:
+        """For inputs (1, H, W, C) in graph layout; `alpha`, the paper's multiplier, and `width` scale all channels."""
         super().__init__()
         _, h, w, inputs = input_shape
-        channels = int(32 * width)
+        channels = scaled(int(32 * alpha), width)
         stem = SameConv2d(inputs, channels, (3, 3), (h, w), stride=(2, 2))
         self.stem = conv_bn_relu(stem, channels)
         size = (-(-h // 2), -(-w // 2))
         for i, (full, stride) in enumerate(_BLOCKS, 1):
-            out = int(full * width)
+            out = scaled(int(full * alpha), width)
             self.add_module(f"block{i}", _separable(channels, out, stride, size))
             channels, size = out, (-(-size[0] // stride), -(-size[1] // stride))
         self.fc = nn.Linear(channels, classes)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ptee_mcu.models.layers import SameConv2d, initialise
+from ptee_mcu.models.layers import SameConv2d, initialise, scaled
 from ptee_mcu.tensor import Shape
 
 
@@ -34,16 +34,17 @@ class ResNet8(nn.Module):
     makes redundant are left out.
     """
 
-    def __init__(self, input_shape: Shape, classes: int) -> None:
-        """For inputs (1, H, W, C) in graph layout."""
+    def __init__(self, input_shape: Shape, classes: int, *, width: float = 1.0) -> None:
+        """For inputs (1, H, W, C) in graph layout; `width` scales all channels."""
         super().__init__()
         _, h, w, channels = input_shape
-        self.conv = SameConv2d(channels, 16, (3, 3), (h, w))
-        self.bn = nn.BatchNorm2d(16)
-        self.stack1 = Stack(16, 16, 1, (h, w))
-        self.stack2 = Stack(16, 32, 2, (h, w))
-        self.stack3 = Stack(32, 64, 2, (-(-h // 2), -(-w // 2)))
-        self.fc = nn.Linear(64, classes)
+        first, second, third = (scaled(usual, width) for usual in (16, 32, 64))
+        self.conv = SameConv2d(channels, first, (3, 3), (h, w))
+        self.bn = nn.BatchNorm2d(first)
+        self.stack1 = Stack(first, first, 1, (h, w))
+        self.stack2 = Stack(first, second, 2, (h, w))
+        self.stack3 = Stack(second, third, 2, (-(-h // 2), -(-w // 2)))
+        self.fc = nn.Linear(third, classes)
         initialise(self)
 
     def forward(self, x: Tensor) -> Tensor:

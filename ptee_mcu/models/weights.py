@@ -5,10 +5,9 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import ZipFile, is_zipfile
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -41,15 +40,19 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what torch warns of either loads or is refused below
-            loaded = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+            loaded = _loaded(path)
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"weights file {path} holds objects other than tensors, or is no PyTorch file",
             hint="load it where it was made and save its state_dict() alone, best as .safetensors",
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, BadZipFile, SafetensorError) as error:
+    except ModelError:
+        raise
+    except Exception as error:  # a torn file leads its reader anywhere
+        reason = str(error).strip().splitlines()
         raise ModelError(
-            f"weights file {path} cannot be read: {error}", hint="it is damaged: fetch it again"
+            f"weights file {path} cannot be read: {type(error).__name__}{': ' + reason[0] if reason else ''}",
+            hint="it is damaged or cut short: fetch it again",
         ) from error
     for wrapper in _WRAPPERS:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
@@ -58,6 +61,26 @@ def _read(path: Path) -> dict[str, Tensor]:
     if not tensors:
         raise ModelError(f"weights file {path} holds no tensors by name", hint="save the network's state_dict()")
     return tensors
+
+
+def _loaded(path: Path) -> object:
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    _require_checksums(path)
+    return torch.load(path, "cpu", weights_only=True)
+
+
+def _require_checksums(path: Path) -> None:
+    """PyTorch writes a checksum per tensor into its zip files and never looks at it again."""
+    if not is_zipfile(path):
+        return
+    with ZipFile(path) as archive:
+        wrong = archive.testzip()
+    if wrong is not None:
+        raise ModelError(
+            f"weights file {path} is damaged: the checksum of {wrong} is wrong",
+            hint="fetch it again, or save it anew with torch.save",
+        )
 
 
 def _renamed(tensors: Mapping[str, Tensor], renames: Sequence[tuple[str, str]]) -> dict[str, Tensor]:
@@ -93,5 +116,5 @@ def _require_match(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor], pat
         if key in tensors and tensors[key].shape != tensor.shape:
             raise ModelError(
                 f"{path.name}: {key} has shape {tuple(tensors[key].shape)}, {network} needs {tuple(tensor.shape)}",
-                hint="set the number of classes and the input's channels to those the file was trained with",
+                hint="set the number of classes, the input's channels and the width to those the file was trained with",
             )

@@ -132,11 +132,11 @@ def _batch_norm_into_producer(producer: Node, node: Node) -> Node | None:
 
 
 def _batch_norm_alone(graph: Graph, node: Node) -> Node:
-    """A BatchNorm that no convolution can take in, as a depthwise 1x1 convolution."""
+    """A BatchNorm that no convolution can take in, as a depthwise 1x1 convolution (with one channel: a plain one)."""
     if not isinstance(node.op, BatchNorm):
         return node
     channels = graph.shapes[node.output][-1]
-    if len(graph.shapes[node.output]) != 4 or channels == 1:
+    if len(graph.shapes[node.output]) != 4:
         raise UnsupportedOpError(
             f"{node.name}: BatchNorm on shape {graph.shapes[node.output]} does not follow a convolution or Linear",
             hint="move it directly behind a Conv2d or Linear layer",

@@ -1,9 +1,13 @@
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ptee_mcu.data import ENVIRONMENT, data_folder, load, make_dataset, require_fits
+from ptee_mcu.data import ENVIRONMENT, SOURCES, data_folder, load, make_dataset, require_fits
+from ptee_mcu.data.official import OFFICIAL
 from ptee_mcu.errors import DataError
 
 Arrays = dict[str, np.ndarray]
@@ -121,15 +125,69 @@ def test_a_missing_archive_is_named() -> None:
         load("nowhere.npz")
 
 
-def test_an_unknown_source_lists_the_known_ones() -> None:
-    with pytest.raises(DataError, match=r"unknown data source 'mnist'\n  hint: known: digits, cifar10"):
-        load("mnist")
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("cifar-10", "cifar10"), ("mnits", "mnist"), ("fashion_mnist", "fashion-mnist"), ("SVHN", None), ("zzz", None)],
+)
+def test_an_unknown_source_is_answered_with_the_nearest_and_all_known_ones(typed: str, meant: str | None) -> None:
+    nearest = f"did you mean '{meant}'. " if meant else ""
+    known = "known: digits, cifar10, svhn, mnist, fashion-mnist, or the path of a .npz archive, or of a folder"
+    with pytest.raises(DataError, match=rf"unknown data source '{typed}'.*\n  hint: {nearest}{known}"):
+        load(typed)
 
 
-def test_cifar10_without_a_folder_says_where_it_looked(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["cifar10", "svhn", "mnist"])
+def test_a_set_without_a_folder_says_where_it_looked(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(ENVIRONMENT, raising=False)
-    with pytest.raises(DataError, match="neither --data nor PTEE_DATA is given"):
-        load("cifar10")
+    with pytest.raises(
+        DataError, match=f"neither --data nor PTEE_DATA is given; it should hold .*\n  hint: .*data fetch {name}"
+    ):
+        load(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [
+        ("cifar10", "cifar-10-batches-bin/ or cifar-10-batches-py/"),
+        ("svhn", "svhn/train_32x32.mat and svhn/test_32x32.mat"),
+        ("mnist", "mnist/ with the four idx files, plain or .gz"),
+    ],
+)
+def test_a_folder_that_lacks_a_set_says_what_it_should_hold(tmp_path: Path, name: str, layout: str) -> None:
+    with pytest.raises(
+        DataError, match=f"{name}: {tmp_path} does not hold {layout}\n  hint: ptee-mcu data fetch {name}"
+    ):
+        load(name, tmp_path)
+
+
+def test_the_page_on_data_names_every_source() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
+    for source in SOURCES.values():
+        assert f"`{source.name}`" in page
+    for file in (file for files in OFFICIAL.values() for file in files):
+        assert all(url in page for url in file.urls), file.urls
+        assert file.md5 in page
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["cut", "flip"]))
+def test_an_archive_that_is_cut_or_has_a_flipped_byte_is_refused_or_whole(seed: int, how: str) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "own.npz"
+        np.savez_compressed(path, **arrays())
+        whole = load(str(path))
+        raw = bytearray(path.read_bytes())
+        at = np.random.default_rng(seed).integers(len(raw))
+        if how == "cut":
+            del raw[at:]
+        else:
+            raw[at] ^= 0x10
+        path.write_bytes(raw)
+        try:
+            loaded = load(str(path))
+        except DataError:
+            return
+        assert np.array_equal(loaded.train_x, whole.train_x)  # the byte is none that matters, such as a date
+        assert np.array_equal(loaded.test_y, whole.test_y)
 
 
 def test_a_data_folder_that_is_none_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,13 @@
 import pickle
+import re
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -138,3 +143,68 @@ def test_a_damaged_file_is_refused(content: bytes, suffix: str, tmp_path: Path) 
         ModelError, match=rf"weights file .*w\{suffix} (cannot be read|holds objects other than tensors)"
     ):
         load_weights(build("resnet14"), path)
+
+
+def saved(kind: str, folder: Path) -> Path:
+    """An intact file of one `kind`."""
+    path = folder / f"w{kind}"
+    if kind == ".safetensors":
+        save_file(tensors(source()), path)
+    else:  # .th and .pkl files are mostly older than the zip format
+        torch.save(tensors(source()), path, _use_new_zipfile_serialization=kind == ".pt")
+    load_weights(build("resnet14"), path)
+    return path
+
+
+@pytest.mark.parametrize("kept", [1, 8, 10, 1000, 0.5, -1000, -23, -1])
+@pytest.mark.parametrize("kind", [".th", ".pkl", ".pt", ".safetensors"])
+def test_a_file_cut_short_anywhere_is_refused(kind: str, kept: float, tmp_path: Path) -> None:
+    path = saved(kind, tmp_path)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2 if kept == 0.5 else int(kept)])
+    with pytest.raises(ModelError, match=rf"weights file .*w\{kind} (cannot be read: \w+|holds objects other than)"):
+        load_weights(build("resnet14"), path)
+
+
+@given(st.sampled_from([".th", ".pt", ".safetensors"]), st.integers(0, 2999), st.integers(0, 7))
+@settings(max_examples=60, derandomize=True)
+def test_a_wrong_bit_in_a_header_is_loaded_or_refused_and_crashes_nothing(kind: str, place: int, bit: int) -> None:
+    with TemporaryDirectory() as folder:
+        path = saved(kind, Path(folder))
+        content = bytearray(path.read_bytes())
+        content[place] ^= 1 << bit
+        path.write_bytes(content)
+        with suppress(ModelError):
+            load_weights(build("resnet14"), path)
+
+
+def test_a_wrong_bit_in_a_tensor_of_a_zip_file_is_refused_by_its_checksum(tmp_path: Path) -> None:
+    path = saved(".pt", tmp_path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(
+        ModelError, match=r"weights file .*w\.pt is damaged: the checksum of w/data/\d+ is wrong\n  hint"
+    ):
+        load_weights(build("resnet14"), path)
+
+
+def test_the_names_of_chenhang98s_densenet_are_understood(tmp_path: Path) -> None:
+    network = build("densenet40", width=0.3)
+    state = {
+        re.sub(r"^block(\d)\.", r"dense_block\1.dense_layers.", key): tensor
+        for key, tensor in tensors(network).items()
+        if not key.endswith("num_batches_tracked")
+    }
+    assert "dense_block1.dense_layers.0.bn.weight" in state
+    torch.save(state, tmp_path / "w.pkl")
+    other = build("densenet40", width=0.3)
+    load_weights(other, tmp_path / "w.pkl")
+    assert_equal(other, network)
+
+
+def test_weights_of_another_width_are_refused_with_that_in_the_hint(tmp_path: Path) -> None:
+    caught = refused(build("resnet14", width=0.5).state_dict(), tmp_path / "w.pt")
+    assert caught.match(
+        r"conv1\.weight has shape \(8, 3, 3, 3\), CifarResNet needs \(16, 3, 3, 3\)\n  hint: .* the width"
+    )

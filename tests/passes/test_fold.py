@@ -3,7 +3,7 @@ import pytest
 from passes.networks import Net, residual_network
 
 from ptee_mcu.errors import UnsupportedOpError
-from ptee_mcu.graph import Graph, forward
+from ptee_mcu.graph import Graph, Tap, forward
 from ptee_mcu.ops import (
     Activation,
     Add,
@@ -52,6 +52,30 @@ def test_a_batch_norm_before_its_convolution_becomes_a_depthwise_convolution() -
     folded = fold(graph)
     assert kinds(folded) == ["Conv2d", "Conv2d", "Linear"]
     assert folded.nodes[0].op == Conv2d(groups=4, act=Activation(min=0.0))
+    assert_same_function(net, graph, folded)
+
+
+def test_a_dense_layer_becomes_a_depthwise_and_two_plain_convolutions() -> None:
+    net = Net((1, 6, 6, 4))
+    pre = net.relu(net.norm("x", 4))
+    inner = net.relu(net.norm(net.conv(pre, 8, 4), 8))
+    joined = net.add(Concat(), net.conv(inner, 2, 8), "x")
+    last = net.relu(net.norm(joined, 6))
+    graph = net.graph(net.linear(net.add(Flatten(), last), 3, 216), Tap("layer", joined))
+    folded = fold(graph)
+    assert kinds(folded) == ["Conv2d", "Conv2d", "Conv2d", "Concat", "Conv2d", "Linear"]
+    relu = Activation(min=0.0)
+    depthwise = [node.op for node in folded.nodes if isinstance(node.op, Conv2d) and node.op.groups > 1]
+    assert depthwise == [Conv2d(groups=4, act=relu), Conv2d(groups=6, act=relu)]
+    assert folded.taps == graph.taps
+    assert_same_function(net, graph, folded)
+
+
+def test_a_batch_norm_on_one_channel_becomes_a_plain_unit_convolution() -> None:
+    net = Net((1, 6, 6, 1))
+    graph = net.graph(net.linear(net.add(Flatten(), net.relu(net.norm("x", 1))), 3, 36))
+    folded = fold(graph)
+    assert folded.nodes[0].op == Conv2d(act=Activation(min=0.0))
     assert_same_function(net, graph, folded)
 
 
