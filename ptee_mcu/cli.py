@@ -1,4 +1,4 @@
-"""The command line: build, sim, run, compare, targets, doctor."""
+"""The command line: build, sim, run, compare, targets, data, doctor."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ptee_mcu import __version__
+from ptee_mcu import __version__, cli_data
 from ptee_mcu.errors import PteeError
 
 # Heavy imports stay inside the commands: `ptee-mcu --help` and what needs no torch must start at once.
@@ -21,9 +21,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(cli_data.app, name="data")
 
 OUT = Annotated[Path, typer.Argument(help="Folder that `build` wrote.", metavar="OUT")]
 INPUTS = Annotated[int | None, typer.Option(min=1, help="How many of the report images; all where left out.")]
+POINT = Annotated[
+    str | None,
+    typer.Option("--operating-point", help="Name or number of an operating point.", metavar="NAME_OR_INDEX"),
+]
 AS_JSON = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 
@@ -61,7 +66,7 @@ def build(
 
 
 @app.command()
-def sim(out: OUT, inputs: INPUTS = None, as_json: AS_JSON = False) -> None:
+def sim(out: OUT, inputs: INPUTS = None, operating_point: POINT = None, as_json: AS_JSON = False) -> None:
     """Simulate a build on its report images: exits, labels, accuracy, agreement, cost."""
     from ptee_mcu.project import load_project
     from ptee_mcu.report.console import Console
@@ -69,7 +74,7 @@ def sim(out: OUT, inputs: INPUTS = None, as_json: AS_JSON = False) -> None:
 
     console = Console(quiet=as_json)
     project = load_project(out)
-    report = simulate(project, inputs, console)
+    report = simulate(project, inputs, console, point=operating_point)
     if as_json:
         print(json.dumps(report.as_json()))
     else:
@@ -81,6 +86,7 @@ def run(
     out: OUT,
     on: Annotated[Place, typer.Option(help="Where the C runs.")],
     inputs: INPUTS = None,
+    operating_point: POINT = None,
     as_json: AS_JSON = False,
 ) -> None:
     """Run a build's C on its report images: exits, labels, accuracy; instructions under QEMU."""
@@ -89,7 +95,7 @@ def run(
     from ptee_mcu.report.console import Console
 
     console = Console(quiet=as_json)
-    report = execute(load_project(out), on.value, inputs, console)
+    report = execute(load_project(out), on.value, inputs, console, point=operating_point)
     if as_json:
         print(json.dumps(report.as_json()))
     else:
@@ -104,6 +110,7 @@ def compare(
     force_exit: Annotated[
         str | None, typer.Option(help="An exit's number: leave there. `all`: one full pass that records every exit.")
     ] = None,
+    operating_point: POINT = None,
     as_json: AS_JSON = False,
 ) -> None:
     """Compare every op's output of the C with the simulator, byte for byte; exit code 1 on any difference."""
@@ -113,7 +120,7 @@ def compare(
 
     console = Console(quiet=as_json)
     places = [place.value for place in on or [Place.HOST]]
-    result = compare_project(load_project(out), places, inputs, force_exit, console)
+    result = compare_project(load_project(out), places, inputs, force_exit, console, point=operating_point)
     if as_json:
         print(json.dumps(result.as_json()))
     else:

@@ -1,7 +1,7 @@
 """C spelling of names, numbers and arrays."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,25 @@ def identifiers(names: Iterable[str]) -> dict[str, str]:
         taken.add(candidate.lower())  # macros are the upper-case form
         found[name] = candidate
     return found
+
+
+def distinct_identifiers(names: Sequence[str], what: str) -> tuple[str, ...]:
+    """A C identifier part for each of `names`, which an application spells: none is changed to differ from another.
+
+    Raises:
+        ConfigError: naming two of `what` that have one identifier, upper and lower case not told apart.
+    """
+    owner: dict[str, str] = {}
+    found = []
+    for name in names:
+        part = re.sub(r"[^A-Za-z0-9_]", "_", name)
+        if (other := owner.setdefault(part.upper(), name)) != name or names.count(name) > 1:
+            raise ConfigError(
+                f"{what} {other!r} and {name!r} have one name in C, {part.upper()}",
+                hint="letters, digits and _ must tell their names apart",
+            )
+        found.append(part)
+    return tuple(found)
 
 
 def field(value: int, kind: str, what: str) -> str:

@@ -1,7 +1,8 @@
 """What the templates print: a plan as C names, C expressions and read-only arrays."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from types import MappingProxyType
 from typing import Any
 
@@ -12,7 +13,7 @@ from ptee_mcu import emit_c
 from ptee_mcu.ops import QConv2d
 from ptee_mcu.ops.base import QOp
 from ptee_mcu.plan.plan import Plan, Step
-from ptee_mcu.quant_graph import OperatingPoint, QExit
+from ptee_mcu.quant_graph import ALWAYS, NEVER, QExit, QuantGraph
 from ptee_mcu.tensor import QTensor, Quant, Shape, readonly
 
 
@@ -65,12 +66,30 @@ class ExitView:
     confidence_quant: Quant | None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """Consecutive calls of a segment; `optional`: left out where the segment's exit cannot fire."""
+
+    optional: bool
+    calls: tuple[Call, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class PointView:
     """An operating point."""
 
     id: str
+    name: str
     thresholds: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdTable:
+    """Thresholds as they are stored, a row per operating point: each element is `less` below its threshold."""
+
+    c_type: str
+    less: int
+    rows: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +105,18 @@ class Lookup:
 class View:
     """A plan as its templates see it."""
 
-    segments: tuple[tuple[Call, ...], ...]
+    segments: tuple[tuple[Part, ...], ...]
     exits: tuple[ExitView, ...]
     points: tuple[PointView, ...]
+    default_point: PointView
+    table: ThresholdTable
     lookup: Lookup | None
     arrays: tuple[Array, ...]
 
     @property
     def calls(self) -> tuple[Call, ...]:
         """All steps in order."""
-        return tuple(call for segment in self.segments for call in segment)
+        return tuple(call for segment in self.segments for part in segment for call in part.calls)
 
     @property
     def kinds(self) -> dict[str, tuple[Call, ...]]:
@@ -125,16 +146,22 @@ def make_view(plan: Plan, name: str) -> View:
     graph = plan.graph
     pool = _Pool()
     ids = emit_c.identifiers(step.node.name for step in plan.steps)
+    optional = graph.skipped((NEVER,) * (len(graph.exits) - 1))
     segments = tuple(
-        tuple(_call(plan, step, ids[step.node.name], name, pool) for step in plan.segment_steps(i))
+        tuple(
+            Part(left_out, tuple(_call(plan, step, ids[step.node.name], name, pool) for step in steps))
+            for left_out, steps in groupby(plan.segment_steps(i), lambda step: step.node.name in optional)
+        )
         for i in range(len(graph.exits))
     )
     exit_ids = emit_c.identifiers(leave.name for leave in graph.exits)
-    point_ids = emit_c.identifiers(point.name for point in graph.points)
+    points, default = _points(graph)
     return View(
         segments=segments,
         exits=tuple(_exit(plan, leave, exit_ids[leave.name]) for leave in graph.exits),
-        points=tuple(_point(point, point_ids[point.name]) for point in graph.points),
+        points=points,
+        default_point=points[default],
+        table=threshold_table([point.thresholds for point in points]),
         lookup=_lookup(plan, name, pool),
         arrays=pool.arrays(),
     )
@@ -189,8 +216,21 @@ def _exit(plan: Plan, leave: QExit, identifier: str) -> ExitView:
     )
 
 
-def _point(point: OperatingPoint, identifier: str) -> PointView:
-    return PointView(identifier, point.thresholds)
+def _points(graph: QuantGraph) -> tuple[tuple[PointView, ...], int]:
+    """The operating points and the default's place among them; without early exits they do not differ: one stays."""
+    early = len(graph.exits) > 1
+    kept = graph.points if early else (graph.point,)
+    ids = emit_c.distinct_identifiers([point.name for point in kept], "operating points")
+    views = tuple(PointView(i, point.name, point.thresholds) for i, point in zip(ids, kept, strict=True))
+    return views, graph.default if early else 0
+
+
+def threshold_table(rows: Sequence[tuple[int, ...]]) -> ThresholdTable:
+    """`rows` in the smallest element that holds them: thresholds lie in [-128, 128], one more than a byte holds."""
+    found = {threshold for row in rows for threshold in row}
+    less = int(NEVER in found and ALWAYS not in found)
+    c_type = "int16_t" if {ALWAYS, NEVER} <= found else "int8_t"
+    return ThresholdTable(c_type, less, tuple(tuple(threshold - less for threshold in row) for row in rows))
 
 
 def _lookup(plan: Plan, name: str, pool: _Pool) -> Lookup | None:

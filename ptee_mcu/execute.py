@@ -11,8 +11,9 @@ from ptee_mcu.firmware.execution import Execution, collect
 from ptee_mcu.firmware.harness import build_firmware, build_footprint, build_host
 from ptee_mcu.firmware.machines import Machine, machine
 from ptee_mcu.firmware.memory import MemoryUse, memory_use
-from ptee_mcu.firmware.records import Options
+from ptee_mcu.firmware.records import Calls, Options
 from ptee_mcu.firmware.run import run_host, run_qemu
+from ptee_mcu.operating_point import plan_at, point_notes, selected
 from ptee_mcu.plan.plan import Plan
 from ptee_mcu.project import Project
 from ptee_mcu.quant_graph import NEVER
@@ -67,43 +68,50 @@ def emulator(plan: Plan) -> Machine:
     return machine(plan.target.machine)
 
 
-def execute(project: Project, place: str, count: int | None, console: Console) -> Report:
-    """What the C answers on the project's images; with exact instruction counts where it is emulated.
+def execute(project: Project, place: str, count: int | None, console: Console, *, point: str | None = None) -> Report:
+    """What NAME_run answers on the project's images; with exact instruction counts where it is emulated.
+
+    `point`: name or number of the operating point that NAME_set_operating_point selects; NAME_init's where None.
 
     Raises:
-        FirmwareError, ToolMissingError, ConfigError: as `executions`.
+        ConfigError: where there is no such point, or the plan's board has no emulator.
+        FirmwareError, ToolMissingError: as `executions`.
     """
+    plan = plan_at(project.plan, point)
     inputs = project.inputs.head(count)
     counted = place == "qemu"
     with TemporaryDirectory() as work, console.progress(f"running on {place}") as advance:
         parts = executions(
             project.folder,
-            project.plan,
+            plan,
             place,
             inputs.x,
-            Options(),
+            Options(calls=Calls.RUN, points=selected(plan, point)),
             work=Path(work),
             traced=False,
             counted=counted,
             progress=advance,
         )
         ran = collect(parts)
+    stack = f", deepest stack {ran.stack_bytes:,} B" if ran.stack_bytes else ""
     instructions = None
     if ran.instructions is not None:
         totals = ran.instructions.segments.sum(axis=1)
-        here = [ran.exits == i for i in range(len(project.plan.graph.exits))]
+        here = [ran.exits == i for i in range(len(plan.graph.exits))]
         instructions = [round(float(totals[rows].mean())) if rows.any() else None for rows in here]
     return summarise(
-        project.plan,
+        plan,
         Answers(ran.exits, ran.labels, None, inputs.labels),
         of=inputs.of,
         instructions=instructions,
-        notes=[f"run on {place}" + (f", deepest stack {ran.stack_bytes:,} B" if ran.stack_bytes else "")],
+        notes=[*point_notes(plan, point), f"run on {place}" + stack],
     )
 
 
 def count_instructions(folder: Path, plan: Plan, x: UInt8 | Int8) -> tuple[int, ...]:
     """Instructions of leaving at each exit, every segment so far included: the mean over full passes of `x`.
+
+    Every head is evaluated, as NAME_step does: the worst case of any operating point.
 
     Raises:
         FirmwareError, ToolMissingError, ConfigError: as `executions`.

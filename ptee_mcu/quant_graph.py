@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from ptee_mcu.tensor import Int8, QTensor, Shape, UInt8
 CONTRACT = "ptee.int8.v1"
 NEVER = 128  # a threshold no int8 code reaches
 ALWAYS = -128
+QUANTITIES = ("disagreement", "drop", "mean_cost", "mean_cycles")  # what an operating point can be asked to limit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +55,12 @@ class OperatingPoint:
     """Thresholds of the exits that have a rule (in [-128, 128]; 128: never), and the reach of every segment.
 
     `reach[i]` is the measured fraction of inputs that enter segment i; None where nothing was measured.
-    `asked` is the requested largest disagreement with the backbone; `measured` what the choosing images gave.
+    `asked` is the requested limit on `quantity`, in its own unit: a share of inputs for the disagreement with the
+    backbone and the drop of accuracy, backbones for the mean cost, cycles. `measured` is what the choosing images gave.
+    `bound`, where `delta` is given, is certified: with probability at least 1 - delta over the choosing images, every
+    certified point of the table keeps its `quantity` on new inputs at or below its bound. `delta` None: not certified.
+    `cost` is the estimated mean cost, relative to the bare backbone, with every head on the way charged.
+    `note` is what a reader of reports should know.
     """
 
     name: str
@@ -62,6 +68,11 @@ class OperatingPoint:
     reach: tuple[float, ...] | None = None
     asked: float | None = None
     measured: float | None = None
+    quantity: str = "disagreement"
+    delta: float | None = None
+    bound: float | None = None
+    cost: float | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,22 +117,38 @@ class QuantGraph:
             node.op.counts([tensors[t] for t in node.inputs], tensors[node.output], Isa.SCALAR).macs for node in nodes
         )
 
-    def segment_macs(self) -> tuple[int, ...]:
-        """MACs per segment, its head included."""
-        return tuple(self.macs(part) for part in self.segments())
+    def skipped(self, thresholds: Sequence[int]) -> frozenset[str]:
+        """Names of the nodes that NAME_run leaves out: those that only exits with the threshold NEVER need.
 
-    def exit_macs(self) -> tuple[int, ...]:
-        """MACs of leaving at each exit: every segment so far, every head evaluated on the way included."""
-        return tuple(accumulate(self.segment_macs()))
+        A node that a later exit reads too runs, whatever the threshold: the logits that the next head cascades from.
+        """
+        found: set[str] = set()
+        for i, (part, threshold) in enumerate(zip(self.segments(), thresholds, strict=False)):
+            if threshold == NEVER:
+                later = [tensor for leave in self.exits[i + 1 :] for tensor in leave.tensors]
+                found |= {node.name for node in part} - {node.name for node in needed(self.nodes, later)}
+        return frozenset(found)
+
+    def segment_macs(self, point: OperatingPoint | None = None) -> tuple[int, ...]:
+        """MACs per segment, its head included; under `point` without what is left out there."""
+        out = self.skipped(point.thresholds) if point else frozenset()
+        return tuple(self.macs([node for node in part if node.name not in out]) for part in self.segments())
+
+    def exit_macs(self, point: OperatingPoint | None = None) -> tuple[int, ...]:
+        """MACs of leaving at each exit: every segment so far, every head evaluated on the way included.
+
+        Under `point`, heads of exits that cannot fire are not evaluated, as in NAME_run; None: all are, the worst case.
+        """
+        return tuple(accumulate(self.segment_macs(point)))
 
     def backbone_macs(self) -> int:
         """MACs of the network without its early exits."""
         return self.macs(needed(self.nodes, self.exits[-1].tensors))
 
-    def exit_costs(self) -> tuple[float, ...]:
-        """`exit_macs` relative to the bare backbone; with early exits the last one is above 1."""
+    def exit_costs(self, point: OperatingPoint | None = None) -> tuple[float, ...]:
+        """`exit_macs` relative to the bare backbone; with early exits evaluated the last one is above 1."""
         backbone = self.backbone_macs()
-        return tuple(macs / backbone for macs in self.exit_macs())
+        return tuple(macs / backbone for macs in self.exit_macs(point))
 
     def input_codes(self, pixels: UInt8) -> Int8:
         """Input codes of raw pixels (N, H, W, C) through the preprocessing table, as NAME_input_u8 does."""
@@ -150,11 +177,29 @@ def verify_quant_graph(graph: QuantGraph) -> None:
         raise VerifyError(f"{graph.name}: every exit but the last needs a rule")
     for leave in graph.exits:
         _verify_exit(graph, leave)
+    if not 0 <= graph.default < len(graph.points):
+        raise VerifyError(f"{graph.name}: default point {graph.default} of {len(graph.points)}")
     for point in graph.points:
-        if len(point.thresholds) != len(graph.exits) - 1:
-            raise VerifyError(f"{graph.name}: {point.name} has {len(point.thresholds)} thresholds for its exits")
-        if any(not ALWAYS <= t <= NEVER for t in point.thresholds):
-            raise VerifyError(f"{graph.name}: {point.name} has a threshold outside [-128, 128]")
+        _verify_point(graph, point)
+
+
+def _verify_point(graph: QuantGraph, point: OperatingPoint) -> None:
+    place = f"{graph.name}: {point.name}"
+    if len(point.thresholds) != len(graph.exits) - 1:
+        raise VerifyError(f"{place} has {len(point.thresholds)} thresholds for its exits")
+    if any(not ALWAYS <= t <= NEVER for t in point.thresholds):
+        raise VerifyError(f"{place} has a threshold outside [-128, 128]")
+    if point.reach is not None:
+        if len(point.reach) != len(graph.exits):
+            raise VerifyError(f"{place} has a reach of {len(point.reach)} segments for its {len(graph.exits)} exits")
+        if point.reach[0] != 1.0 or any(not 0.0 <= b <= a for a, b in pairwise(point.reach)):
+            raise VerifyError(f"{place} has a reach that does not fall from 1 to at least 0")
+    if point.quantity not in QUANTITIES:
+        raise VerifyError(f"{place} limits {point.quantity}, which is none of {', '.join(QUANTITIES)}")
+    if point.delta is not None and not 0.0 < point.delta < 1.0:
+        raise VerifyError(f"{place} is certified at delta {point.delta}, outside (0, 1)")
+    if (point.delta is None) != (point.bound is None):
+        raise VerifyError(f"{place} has a bound without its delta, or a delta without its bound")
 
 
 def _verify_exit(graph: QuantGraph, leave: QExit) -> None:

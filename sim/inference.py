@@ -8,6 +8,7 @@ import numpy as np
 
 from ptee_mcu.errors import DataError
 from ptee_mcu.plan.plan import Plan, Step
+from ptee_mcu.quant_graph import NEVER
 from ptee_mcu.sim.exits import checked_thresholds, labels
 from ptee_mcu.sim.kernels import KERNELS
 from ptee_mcu.tensor import Int8, readonly
@@ -28,8 +29,9 @@ class Trace:
 
 
 def run(plan: Plan, x: Int8, *, thresholds: Sequence[int] | None = None) -> Trace:
-    """The answer to one input `x`, int8 of the network's input shape with batch 1.
+    """The answer to one input `x`, int8 of the network's input shape with batch 1, as NAME_run finds it.
 
+    What is computed only for an exit whose threshold is 128 is left out, there as here.
     A step's output is overwritten with garbage before it runs, its scratch before and after: what shares their bytes
     is lost, as it could be in C.
 
@@ -48,14 +50,21 @@ def run(plan: Plan, x: Int8, *, thresholds: Sequence[int] | None = None) -> Trac
         raise DataError(f"{graph.name}: input is {x.dtype} {x.shape}, int8 {graph.input_tensor.shape} is expected")
     arena = np.full(plan.arena_bytes, _GARBAGE, dtype=np.int8)
     _tensor(plan, arena, graph.input)[...] = x
+    skipped = graph.skipped(chosen)
     executed: list[str] = []
     written: dict[str, Int8] = {}
     for i, leave in enumerate(graph.exits):
         for step in plan.segment_steps(i):
+            if step.node.name in skipped:
+                continue
             _execute(plan, arena, step)
             executed.append(step.node.name)
             written[step.node.output] = readonly(_tensor(plan, arena, step.node.output), np.int8)
-        confidence = 0 if leave.rule is None else _tensor(plan, arena, leave.rule.tensor).item()
+        confidence = 0
+        if leave.rule is not None:
+            if chosen[i] == NEVER:
+                continue
+            confidence = _tensor(plan, arena, leave.rule.tensor).item()
         if leave.rule is None or confidence >= chosen[i]:
             break
     logits = readonly(_tensor(plan, arena, leave.logits).reshape(1, graph.classes), np.int8)

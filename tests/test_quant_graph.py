@@ -8,7 +8,7 @@ from passes.networks import residual_network
 from ptee_mcu.calibrate import calibrate
 from ptee_mcu.errors import VerifyError
 from ptee_mcu.passes.fold import fold
-from ptee_mcu.quant_graph import OperatingPoint, QConfidence, QExit, QuantGraph, verify_quant_graph
+from ptee_mcu.quant_graph import OperatingPoint, QConfidence, QExit, QuantGraph, _verify_point, verify_quant_graph
 from ptee_mcu.quantize import quantize
 
 
@@ -37,6 +37,27 @@ BREAKS: dict[str, tuple[Callable[[QuantGraph], QuantGraph], str]] = {
         lambda g: replace(g, points=(OperatingPoint("p", (0,)),)),
         r"p has 1 thresholds for its exits",
     ),
+    "a default that is not there": (lambda g: replace(g, default=1), r"default point 1 of 1"),
+    "a reach of other segments": (
+        lambda g: replace(g, points=(OperatingPoint("p", (), (1.0, 0.5)),)),
+        r"p has a reach of 2 segments for its 1 exits",
+    ),
+    "a reach that starts below 1": (
+        lambda g: replace(g, points=(OperatingPoint("p", (), (0.9,)),)),
+        r"p has a reach that does not fall from 1",
+    ),
+    "a limit on something unknown": (
+        lambda g: replace(g, points=(OperatingPoint("p", (), quantity="temperature"),)),
+        r"p limits temperature, which is none of disagreement, drop, mean_cost, mean_cycles",
+    ),
+    "a delta of 1": (
+        lambda g: replace(g, points=(OperatingPoint("p", (), delta=1.0, bound=0.01),)),
+        r"p is certified at delta 1\.0, outside \(0, 1\)",
+    ),
+    "a delta without a bound": (
+        lambda g: replace(g, points=(OperatingPoint("p", (), delta=0.05),)),
+        r"p has a bound without its delta, or a delta without its bound",
+    ),
     "a confidence of many codes": (
         lambda g: replace(
             g,
@@ -52,6 +73,13 @@ BREAKS: dict[str, tuple[Callable[[QuantGraph], QuantGraph], str]] = {
 def test_a_broken_int8_network_is_refused(spoil: Callable[[QuantGraph], QuantGraph], message: str) -> None:
     with pytest.raises(VerifyError, match=message):
         verify_quant_graph(spoil(network()))
+
+
+def test_a_threshold_beyond_never_is_refused() -> None:
+    graph = network()
+    two = replace(graph, exits=(QExit("early", graph.exits[0].logits), *graph.exits))
+    with pytest.raises(VerifyError, match=r"p has a threshold outside \[-128, 128\]"):
+        _verify_point(two, OperatingPoint("p", (129,)))
 
 
 def test_the_last_of_several_exits_costs_more_than_the_backbone() -> None:

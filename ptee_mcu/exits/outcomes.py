@@ -73,6 +73,35 @@ def disagreement(outcomes: Outcomes, taken: Taken) -> float:
     return float(outcomes.disagrees[taken, np.arange(outcomes.count)].mean())
 
 
+@dataclass(frozen=True, slots=True)
+class ExitRisk:
+    """What the images that left at one exit got: shares of `count`, None where nobody left there.
+
+    `disagree`: label other than the final exit's; `wrong`: label other than the true one.
+    """
+
+    count: int
+    disagree: float | None
+    wrong: float | None
+
+
+def risk_per_exit(outcomes: Outcomes, taken: Taken) -> tuple[ExitRisk, ...]:
+    """P(disagree | exit) and P(wrong | exit) for every exit: a mean over all images can hide a bad exit.
+
+    Estimates to look at, certified by nothing: an exit that few images take has few to judge it by.
+    """
+    labels = outcomes.labels[taken, np.arange(outcomes.count)]
+    risks = []
+    for exit_ in range(len(outcomes.labels)):
+        here = taken == exit_
+        if not (count := int(here.sum())):
+            risks.append(ExitRisk(0, None, None))
+            continue
+        disagree = float((labels != outcomes.labels[-1])[here].mean())
+        risks.append(ExitRisk(count, disagree, float((labels != outcomes.split.y)[here].mean())))
+    return tuple(risks)
+
+
 def reach(taken: Taken, exits: int) -> tuple[float, ...]:
     """Per exit segment, the fraction of images that enter it: those that left at no earlier exit."""
     left = np.bincount(taken, minlength=exits).cumsum()

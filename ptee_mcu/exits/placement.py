@@ -1,39 +1,64 @@
-"""Where exits attach: taps of a network by the Fine rule or by name."""
+"""Where exits attach: taps of a network by one of EENet's rules or by name."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
+from types import MappingProxyType
 
 from ptee_mcu.errors import ConfigError, ModelError
 from ptee_mcu.graph import Graph, Tap, needed
 
-_FINE = 0.95
+_GOLDEN_RATIO = 1.6180339887  # with the digits of the reference code
+
+# Share of the network's FLOPs at which exit `i` of `n` is due.
+RULES: Mapping[str, Callable[[int, int], float]] = MappingProxyType(
+    {
+        "pareto": lambda i, _: 1.0 - 0.8 ** (i + 1),
+        "fine": lambda i, _: 1.0 - 0.95 ** (i + 1),
+        "linear": lambda i, n: (i + 1) / (n + 1),
+        "golden": lambda i, n: _GOLDEN_RATIO ** (i - n),
+    }
+)
 
 
-def fine(graph: Graph, count: int) -> tuple[Tap, ...]:
-    """The taps where Fine places `count` exits: early ones, at 5 %, 9.75 %, 14.26 %, ... of the network's FLOPs.
+def place(graph: Graph, rule: str, count: int) -> tuple[Tap, ...]:
+    """The taps where `rule`, one of RULES, places `count` exits.
 
-    Target i is F * (1 - 0.95^(i + 1)), F the FLOPs of the whole network. Taps are scanned in order; each takes the
-    next exit once the FLOPs of the trunk so far, without branches, reach that exit's target: one exit per tap at most.
+    Taps are scanned in order; each takes the next exit once the FLOPs of the trunk so far, without branches, reach the
+    share of the whole network's that the rule sets for that exit. One tap holds one exit at most, so exits whose shares
+    lie close together slip to the next taps.
 
     Raises:
-        ConfigError: where `count` is not positive or the network has no room for so many.
+        ConfigError: where there is no such rule, `count` is not positive or the network has no room for so many.
 
-    Source: EENet's "Fine" distribution, Demir and Akbas, arXiv 2409.05336, and its reference code.
+    Source: the distributions of EENet, Demir and Akbas, arXiv 2409.05336, as its reference code computes them.
     """
+    if rule not in RULES:
+        raise ConfigError(f"no rule for placing exits is called {rule!r}", hint=f"known rules: {', '.join(RULES)}")
     if count < 1:
         raise ConfigError(f"{count} exits were asked for, at least 1 is needed")
     whole = trunk_flops(graph, graph.exits[-1].tensors)
     placed: list[Tap] = []
     for tap in in_order(graph, graph.taps):
-        target = whole * (1.0 - _FINE ** (len(placed) + 1))
-        if len(placed) < count and trunk_flops(graph, (tap.tensor,)) >= target:
+        if len(placed) == count:
+            break
+        if trunk_flops(graph, (tap.tensor,)) >= whole * RULES[rule](len(placed), count):
             placed.append(tap)
     if len(placed) < count:
+        name, blocks = rule.capitalize(), len(graph.taps)
         raise ConfigError(
-            f"{graph.name}: {count} exits do not fit: Fine finds {len(placed)} places among {len(graph.taps)} blocks",
-            hint=f"ask for at most {len(placed)}, or place them by name" if placed else _no_taps_hint(graph),
+            f"{graph.name}: {count} exits do not fit: {name} finds {len(placed)} places among {blocks} blocks",
+            hint="ask for fewer exits, or place them by name" if placed else _no_taps_hint(graph),
         )
     return tuple(placed)
+
+
+def fine(graph: Graph, count: int) -> tuple[Tap, ...]:
+    """The taps where Fine places `count` exits: early ones, at 5 %, 9.75 %, 14.26 %, ... of the network's FLOPs.
+
+    Raises:
+        ConfigError: where `count` is not positive or the network has no room for so many.
+    """
+    return place(graph, "fine", count)
 
 
 def by_name(graph: Graph, names: Sequence[str]) -> tuple[Tap, ...]:

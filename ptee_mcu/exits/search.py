@@ -14,15 +14,21 @@ _Sums = npt.NDArray[np.float64]  # (257,) or (257, 257): per threshold -128..128
 
 _CODES = NEVER - ALWAYS
 _SWEEPS = 20  # descent settles in three or four
+_DECIMALS = 9  # of a sum of harm: sums of whole numbers stay whole
 
 
 class Search:
-    """Descent over threshold vectors: all 257 thresholds of an exit, or all pairs of two, are priced by histogram."""
+    """Descent over threshold vectors: all 257 thresholds of an exit, or all pairs of two, are priced by histogram.
 
-    def __init__(self, outcomes: Outcomes, costs: Sequence[float]) -> None:
+    `harm`, (E, N), is what an image that leaves at an exit counts against a budget or is charged at a price; where
+    it is not given, 1 for a disagreement.
+    """
+
+    def __init__(self, outcomes: Outcomes, costs: Sequence[float], harm: npt.NDArray[np.float64] | None = None) -> None:
         self.outcomes = outcomes
         self.costs = np.asarray(costs, dtype=np.float64)
         self.disagrees = outcomes.disagrees
+        self.harm = self.disagrees.astype(np.float64) if harm is None else harm
         self.images = np.arange(outcomes.count)
         self.codes = outcomes.confidences.astype(np.int64) - ALWAYS
 
@@ -35,7 +41,7 @@ class Search:
         return float(self.costs[exit_taken(self.outcomes.confidences, vector)].sum()), vector
 
     def cheapest_at_price(self, vector: Vector, price: float) -> Vector:
-        """A local minimum of cost + price * disagreements."""
+        """A local minimum of cost + price * harm."""
         for _ in range(_SWEEPS):
             before = vector
             for i in range(len(vector)):
@@ -46,7 +52,7 @@ class Search:
         return vector
 
     def cheapest_within(self, vector: Vector, budget: int) -> Vector:
-        """A local minimum of cost among vectors with at most `budget` disagreements; `vector` is one."""
+        """A local minimum of cost among vectors with at most `budget` harm; `vector` is one."""
         for _ in range(_SWEEPS):
             before = vector
             for i in reversed(range(len(vector))):
@@ -72,29 +78,29 @@ class Search:
         return vector
 
     def sums(self, vector: Vector, i: int) -> tuple[_Sums, _Sums]:
-        """Total cost and disagreements for each threshold -128..128 of exit `i`, the others as in `vector`."""
+        """Total cost and harm for each threshold -128..128 of exit `i`, the others as in `vector`."""
         never = exit_taken(self.outcomes.confidences, _with(vector, i, NEVER))
         arrives = never > i
         codes, tail = self.codes[i, arrives], never[arrives]
         images = self.images[arrives]
         saved = self.costs[i] - self.costs[tail]
-        worse = self.disagrees[i, images].astype(np.float64) - self.disagrees[tail, images]
+        worse = self.harm[i, images] - self.harm[tail, images]
         cost = self.costs[never].sum() + _at_or_above(codes, saved)
-        wrong = self.disagrees[never, self.images].sum() + _at_or_above(codes, worse)
-        return cost, np.rint(wrong)
+        wrong = self.harm[never, self.images].sum() + _at_or_above(codes, worse)
+        return cost, np.round(wrong, _DECIMALS)
 
     def pair_sums(self, vector: Vector, i: int, j: int) -> tuple[_Sums, _Sums]:
-        """Total cost and disagreements for each pair of thresholds of exits `i` < `j`, (257, 257)."""
+        """Total cost and harm for each pair of thresholds of exits `i` < `j`, (257, 257)."""
         never = exit_taken(self.outcomes.confidences, _with(_with(vector, i, NEVER), j, NEVER))
         at_i, at_j = never > i, never > j
-        total_cost, total_wrong = self.costs[never].sum(), self.disagrees[never, self.images].sum()
+        total_cost, total_wrong = self.costs[never].sum(), self.harm[never, self.images].sum()
         gains = []
-        for value in (np.repeat(self.costs[:, None], len(never), axis=1), self.disagrees.astype(np.float64)):
+        for value in (np.repeat(self.costs[:, None], len(never), axis=1), self.harm):
             tail = value[never, self.images]
             leave_i = _at_or_above(self.codes[i, at_i], (value[i] - tail)[at_i])
             leave_j = _below_and_at_or_above(self.codes[i, at_j], self.codes[j, at_j], (value[j] - tail)[at_j])
             gains.append(leave_i[:, None] + leave_j)
-        return total_cost + gains[0], np.rint(total_wrong + gains[1])
+        return total_cost + gains[0], np.round(total_wrong + gains[1], _DECIMALS)
 
 
 def _with(vector: Vector, i: int, threshold: int) -> Vector:

@@ -1,4 +1,4 @@
-"""Integer thresholds for a requested largest disagreement with the final exit."""
+"""Integer thresholds for a requested largest disagreement with the final exit, estimated and not certified."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,9 @@ def choose(
     """The cheapest thresholds whose labels differ from the final exit's on at most `max_disagreement` of the images.
 
     Split A builds the candidates; one is taken only where split B, and A and B together, stay within the limit.
-    `reach` and `measured` are of A and B together. Thresholds of 128 throughout: no exit can fire within the limit.
+    `reach`, `measured` and `cost` are of A and B together. Thresholds of 128 throughout: no exit can fire within the
+    limit. B both chooses and checks, so new images disagree more than the limit about as often as less:
+    `certify.operating_points` gives the points that keep it.
 
     Args:
         a: outcomes on the split that builds candidates.
@@ -47,16 +49,31 @@ def choose(
         cost = mean_cost(taken, costs)
         if max(on_b, both) <= max_disagreement and cost < cheapest:
             cheapest = cost
-            best = OperatingPoint(name, vector, reach(taken, len(costs)), max_disagreement, both)
+            best = OperatingPoint(name, vector, reach(taken, len(costs)), max_disagreement, both, cost=cost)
     assert best is not None  # the vector that never fires disagrees nowhere
     return best
 
 
 def note(point: OperatingPoint) -> str | None:
-    """What a reader of reports should know about a point at which no image leaves early; None elsewhere."""
-    if any(t < NEVER for t in point.thresholds):
-        return None
-    return (
-        f"no exit fires: no threshold keeps the disagreement within {point.asked:.2%} on the choosing images and "
-        "saves anything; train the heads longer, place exits later, or allow more disagreement"
-    )
+    """What a reader of reports should know about a point; None where it fires and is certified, or nothing was asked.
+
+    That is the point's own note, that no image leaves early under it, or that nobody vouches for its limit.
+    """
+    if point.note is not None:
+        return point.note
+    if all(t == NEVER for t in point.thresholds):
+        return (
+            f"no exit fires: no threshold keeps {_asked(point)} on the choosing images and "
+            "saves anything; train the heads longer, place exits later, or allow more disagreement"
+        )
+    if point.asked is not None and point.delta is None:
+        return f"uncertified: thresholds keep {_asked(point)} on the choosing images; new images may go beyond"
+    return None
+
+
+def _asked(point: OperatingPoint) -> str:
+    """The limit in words."""
+    if point.asked is None:
+        return "any limit"
+    limit = f"{point.asked:.2%}" if point.quantity in ("disagreement", "drop") else f"{point.asked:,.4g}"
+    return f"the {point.quantity.replace('_', ' ')} within {limit}"

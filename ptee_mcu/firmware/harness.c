@@ -9,7 +9,8 @@
  * ptee_mcu/firmware/records.py writes and reads them.
  *
  *   OPTIONS  magic, inputs, form of an input (codes, pixels), calls (steps, run), trace (none, heads, outputs),
- *            thresholds, then per threshold: exit, value
+ *            thresholds, points, then per threshold: exit, value; the points: none for the compiled default, one for
+ *            all inputs, or one per input
  *   RESULTS  magic, arena bytes, input bytes, classes, exits, 0; per evaluated exit: input, exit, label, confidence,
  *            fired, ended, logits padded to a multiple of 4; at the end: magic, inputs, stack bytes, 0
  *   TRACE    per op: input, op, bytes, then the bytes of its output (heads: none)
@@ -55,7 +56,7 @@ typedef enum { STEPS, RUN } call_form;
 typedef enum { TRACE_NONE, TRACE_HEADS, TRACE_OUTPUTS } trace_form;
 
 typedef struct {
-    uint32_t magic, inputs, input, calls, trace, thresholds;
+    uint32_t magic, inputs, input, calls, trace, thresholds, points;
 } options;
 
 typedef struct {
@@ -171,6 +172,16 @@ static void record_exit(const MODEL(_result) * result, ptee_status status)
     write_all(results_file, &record, sizeof record);
 }
 
+static void select_point(int32_t options_file)
+{
+    uint32_t point;
+    read_all(options_file, &point, sizeof point);
+    check(MODEL(_set_operating_point)(&network, point));
+    if (MODEL(_operating_point)(&network) != (int32_t)point) {
+        fail("the operating point was not taken");
+    }
+}
+
 static void start(int32_t options_file)
 {
     memset(memory.before, GUARD, GUARD_BYTES);
@@ -186,6 +197,9 @@ static void start(int32_t options_file)
         } threshold;
         read_all(options_file, &threshold, sizeof threshold);
         check(MODEL(_set_threshold)(&network, threshold.exit, threshold.value));
+    }
+    if (chosen.points == 1) {
+        select_point(options_file);
     }
     const uint32_t head[6] = {RESULTS_MAGIC, ARENA_BYTES, INPUT_BYTES, CLASSES, EXITS, 0};
     write_all(results_file, head, sizeof head);
@@ -240,6 +254,9 @@ int ptee_harness(uint32_t count, char *const *words)
     start(options_file);
     for (; input_index < chosen.inputs; input_index++) {
         read_all(inputs_file, input_bytes, INPUT_BYTES);
+        if (chosen.points > 1) {
+            select_point(options_file);
+        }
         infer();
     }
     const uint32_t end[4] = {END_MAGIC, chosen.inputs, ptee_io_stack_bytes(), 0};

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from ptee_mcu.errors import FirmwareError
+from ptee_mcu.errors import ConfigError, FirmwareError
 from ptee_mcu.tensor import Int8, Int32, readonly
 
 _OPTIONS_MAGIC = 0x4F455450
@@ -44,17 +44,38 @@ class TraceForm(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to run: thresholds replace those the network was compiled with (128: never, -128: always)."""
+    """How to run: thresholds replace those of the default operating point (128: never, -128: always).
+
+    `points`: numbers of operating points; none for the compiled default, one for all inputs, or several that
+    NAME_set_operating_point switches between, from input to input and again from the first after the last.
+
+    Raises:
+        ConfigError: where both are given: either undoes the other.
+    """
 
     thresholds: Mapping[int, int] = field(default_factory=dict)
     input: InputForm = InputForm.CODES
     calls: Calls = Calls.STEPS
     trace: TraceForm = TraceForm.NONE
+    points: tuple[int, ...] = ()
 
-    def encode(self, inputs: int) -> bytes:
-        """The options file for a run over `inputs` inputs."""
-        head = _HEAD.pack(_OPTIONS_MAGIC, inputs, self.input, self.calls, self.trace, len(self.thresholds))
-        return head + b"".join(struct.pack("<Ii", exit_, value) for exit_, value in sorted(self.thresholds.items()))
+    def __post_init__(self) -> None:
+        """Refuses thresholds beside operating points."""
+        if self.thresholds and self.points:
+            raise ConfigError(
+                f"operating points {list(self.points)} and thresholds of exits {sorted(self.thresholds)} exclude "
+                "each other",
+                hint="give one of them",
+            )
+
+    def encode(self, inputs: int, first: int = 0) -> bytes:
+        """The options file for inputs `first` to `first + inputs - 1` of a run."""
+        points = self.points
+        if len(points) > 1:
+            points = tuple(points[i % len(points)] for i in range(first, first + inputs))
+        words = (_OPTIONS_MAGIC, inputs, self.input, self.calls, self.trace, len(self.thresholds), len(points))
+        thresholds = b"".join(struct.pack("<Ii", at, value) for at, value in sorted(self.thresholds.items()))
+        return struct.pack(f"<{len(words)}I", *words) + thresholds + struct.pack(f"<{len(points)}I", *points)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

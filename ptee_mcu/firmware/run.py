@@ -46,7 +46,7 @@ def run_host(
     Args:
         program: made by `build_host`.
         inputs: first axis: input; the rest is flattened.
-        options: thresholds, calls and trace; what the inputs are follows from their type.
+        options: thresholds or operating points, calls and trace; what the inputs are follows from their type.
         timeout_s: limit for one chunk of at most 32 inputs.
         workers: processes at a time; as many as there are cores where None.
         progress: told how many inputs a chunk has finished.
@@ -153,7 +153,7 @@ def _one_chunk(
 ) -> Execution:
     with tempfile.TemporaryDirectory(prefix="ptee-") as scratch:
         folder = Path(scratch)
-        (folder / "options").write_bytes(options.encode(len(inputs)))
+        (folder / "options").write_bytes(options.encode(len(inputs), first))
         (folder / "inputs").write_bytes(np.ascontiguousarray(inputs).tobytes())
         once(folder)
         results = records.decode_results((folder / "results").read_bytes(), len(inputs))

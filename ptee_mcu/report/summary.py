@@ -98,7 +98,7 @@ def summarise(  # noqa: D417 - the rest is Report's
         instructions: cumulative instructions of leaving at each exit, where they were counted.
     """
     graph = plan.graph
-    macs, backbone = graph.exit_macs(), graph.backbone_macs()
+    macs, backbone = graph.exit_macs(graph.point), graph.backbone_macs()
     counts = list(instructions) if instructions is not None else [None] * len(macs)
     thresholds = (*graph.point.thresholds, None)
     rows = tuple(

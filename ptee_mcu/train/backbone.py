@@ -1,4 +1,6 @@
-"""Training of a backbone from random weights, for sets that take seconds to minutes."""
+"""Training of a backbone from random weights."""
+
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -9,9 +11,10 @@ from ptee_mcu.errors import DataError, ModelError
 from ptee_mcu.graph import Graph
 from ptee_mcu.preprocess import Normalisation
 from ptee_mcu.train.batches import Batches, require_images
+from ptee_mcu.train.checkpoint import Checkpoint, digest
 from ptee_mcu.train.loop import descend
 from ptee_mcu.train.module import GraphModule
-from ptee_mcu.train.recipe import BackboneRecipe, Progress, no_progress
+from ptee_mcu.train.recipe import BackboneRecipe, Precision, Progress, no_progress
 
 
 def train_backbone(
@@ -22,6 +25,8 @@ def train_backbone(
     *,
     normalisation: Normalisation | None = None,
     progress: Progress = no_progress,
+    checkpoint: Path | None = None,
+    device: str = "cpu",
 ) -> Graph:
     """`graph` with all its parameters and BatchNorm statistics trained by cross-entropy at its final exit.
 
@@ -32,9 +37,12 @@ def train_backbone(
         recipe: by default BackboneRecipe().
         normalisation: of uint8 pixels.
         progress: told after every batch.
+        checkpoint: file that keeps the state; a training that was killed goes on from it and ends with the same
+            weights.
+        device: torch's name of what computes.
 
     Raises:
-        ModelError: where there are early exits, or training diverges.
+        ModelError: where there are early exits, training diverges, or the checkpoint is damaged or another job's.
         DataError: where images or labels do not suit the network.
     """
     recipe = recipe or BackboneRecipe()
@@ -47,12 +55,16 @@ def train_backbone(
     classes = graph.shapes[logits][-1]
     if len(y) != len(x) or y.min() < 0 or y.max() >= classes:
         raise DataError(f"{len(y)} labels from {y.min()} to {y.max()} for {len(x)} images and {classes} classes")
-    module = GraphModule(graph)
+    module = GraphModule(graph).to(device)
     batches = Batches(x, recipe.batch, augment=recipe.augment, normalisation=normalisation, seed=recipe.seed)
-    labels = torch.from_numpy(y.copy())
+    truth = torch.from_numpy(y.copy())
+    reduced = recipe.precision is Precision.BFLOAT16
 
     def loss_of(index: Tensor) -> Tensor:
-        return F.cross_entropy(module(batches.inputs(index))[logits], labels[index])
+        with torch.autocast(module.device.type, torch.bfloat16, enabled=reduced):
+            answer = module(batches.inputs(index).to(device))[logits]
+        return F.cross_entropy(answer.float(), truth[index].to(device), label_smoothing=recipe.label_smoothing)
 
-    descend("backbone", module.parameters(), loss_of, batches, recipe, progress)
+    job = digest("backbone", graph, recipe, x, y, normalisation)
+    descend("backbone", module, loss_of, batches, recipe, progress, Checkpoint(checkpoint, job))
     return module.to_graph()

@@ -31,7 +31,7 @@ class Batches:
         """Batches per epoch; images that fill none wait for the next shuffle."""
         return len(self.x) // self.size
 
-    def epoch(self) -> list[Tensor]:
+    def epoch(self, _number: int) -> list[Tensor]:
         """Indices of the images of each batch, shuffled anew."""
         order = torch.randperm(len(self.x), generator=self.generator)
         return list(torch.split(order[: len(self) * self.size], self.size))

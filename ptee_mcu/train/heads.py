@@ -1,23 +1,27 @@
 """Training of exit heads on a frozen backbone."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ptee_mcu.data import Images
-from ptee_mcu.errors import ModelError, VerifyError
+from ptee_mcu.data import Images, Labels
+from ptee_mcu.errors import DataError, ModelError, VerifyError
 from ptee_mcu.exits.costs import exit_costs
-from ptee_mcu.exits.heads import head_nodes
-from ptee_mcu.graph import Exit, Graph, Node, make_graph, needed
+from ptee_mcu.exits.heads import cascade_edges, head_nodes
+from ptee_mcu.graph import Exit, Graph, needed
 from ptee_mcu.preprocess import Normalisation
 from ptee_mcu.train.batches import Batches, inputs_of, require_images
-from ptee_mcu.train.loop import descend
-from ptee_mcu.train.loss import auxiliary, mixture
+from ptee_mcu.train.checkpoint import Checkpoint, digest
+from ptee_mcu.train.features import FeatureStore, Told, Values, Views, Workspace, bytes_per_image
+from ptee_mcu.train.loop import Source, descend
+from ptee_mcu.train.loss import Objective
 from ptee_mcu.train.module import GraphModule
-from ptee_mcu.train.recipe import HeadRecipe, Progress, no_progress
+from ptee_mcu.train.recipe import Augment, HeadRecipe, Progress, no_progress, usual_augment
+from ptee_mcu.train.terms import HeadOutputs
 
 _PROBE_IMAGES = 16
 
@@ -27,122 +31,210 @@ def train_heads(
     x: Images,
     recipe: HeadRecipe | None = None,
     *,
+    labels: Labels | None = None,
     normalisation: Normalisation | None = None,
     progress: Progress = no_progress,
+    workspace: Workspace | None = None,
+    device: str = "cpu",
 ) -> Graph:
     """`graph` with its exit heads trained; the backbone is the same to the last bit, which is checked.
 
-    The backbone runs in eval mode and gives the labels: its own answers on the batch. No true label is needed.
+    The backbone runs in eval mode and gives the labels: its own answers on the batch. No true label is needed. With a
+    workspace the backbone runs once per view of an image and what heads read of it is kept there: as many of the
+    recipe's views as its budget holds, but where not even one fits the backbone runs in every epoch. A training that
+    was killed goes on from what the workspace holds and ends with the same weights.
 
     Args:
         graph: with exits attached, BatchNorm not folded.
         x: training images (N, H, W, C), uint8 pixels or float32 inputs.
         recipe: by default HeadRecipe().
+        labels: true labels (N,) to train on in place of the backbone's answers.
         normalisation: of uint8 pixels.
         progress: told after every batch.
+        workspace: where features and checkpoints are kept; without one nothing is.
+        device: torch's name of what computes.
 
     Raises:
-        ModelError: where there is no early exit, or training diverges.
-        DataError: where the images do not suit the network.
+        ModelError: where there is no early exit, training diverges, or the workspace is damaged or full.
+        DataError: where images or labels do not suit the network.
         VerifyError: where the backbone changed.
     """
     recipe = recipe or HeadRecipe()
     require_images(x, graph.input_shape, normalisation)
+    if len(graph.exits) < 2:
+        raise ModelError(f"{graph.name}: has no early exit to train", hint="attach exits first")
+    classes = graph.shapes[graph.exits[-1].logits][-1]
+    if labels is not None and (len(labels) != len(x) or labels.min() < 0 or labels.max() >= classes):
+        raise DataError(
+            f"{len(labels)} labels from {labels.min()} to {labels.max()} for {len(x)} images and {classes} classes"
+        )
     trunk = _trunk(graph)
-    heads = nn.ModuleList(_head(graph, e) for e in graph.exits[:-1])
     probe = inputs_of(x[:_PROBE_IMAGES], normalisation)
     before = _answers(trunk, probe)
-    _fit(graph, trunk, heads, x, recipe, normalisation, progress)
-    trained = _merge(graph, heads)
+    source = _source(trunk.to(device), x, recipe, normalisation, progress, workspace)
+    truth = None if labels is None else torch.from_numpy(labels.copy())
+    job = digest("exit heads", graph, recipe, x, labels, normalisation, source.views)
+    trained = graph
+    rounds = range(len(graph.exits) - 1) if recipe.incremental else [None]
+    for only in rounds:
+        name = f"heads-{job[:16]}" + ("" if only is None else f"-{only}")
+        path = None if workspace is None else workspace.folder / f"{name}.checkpoint"
+        heads = _heads(trained, source.tensors, only).to(device)
+        _fit(heads, source, truth, recipe, only, progress, Checkpoint(path, job))
+        trained = heads.to("cpu").to_graph()
     _require_same_backbone(graph, trained, before, _answers(_trunk(trained), probe))
     return trained
 
 
-def _fit(
-    graph: Graph,
+def read_by_heads(graph: Graph) -> tuple[str, ...]:
+    """The tensors that trainable nodes of exit heads read and that no training changes.
+
+    Those are tensors of the backbone, or what a head's first nodes make of them without parameters, such as a pooling.
+    """
+    own = head_nodes(graph)
+    fixed = {graph.input, *(node.output for node in graph.nodes if node.name not in own)}
+    read: dict[str, None] = {}
+    for node in graph.nodes:
+        if node.name not in own:
+            continue
+        if not node.params and fixed.issuperset(node.inputs):
+            fixed.add(node.output)
+        else:
+            read |= dict.fromkeys(t for t in node.inputs if t in fixed)
+    return tuple(read)
+
+
+class _Batches(Source, Protocol):
+    """Batches of images and what the trunk makes of them."""
+
+    tensors: tuple[str, ...]
+    views: int
+
+    def values(self, index: Tensor) -> Values:
+        """Values of the tensors that heads read and of the final logits, for images `index` of a batch."""
+
+
+class _Stored:
+    """Batches from a FeatureStore, filled when first needed; each epoch takes the next view.
+
+    An index counts the images of all views.
+    """
+
+    def __init__(self, store: FeatureStore, size: int, seed: int, told: Told) -> None:
+        self.store, self.count, self.views = store, len(store.views.x), store.views.count
+        self.told, self.filled = told, False
+        self.tensors = store.tensors
+        self.size = min(size, self.count)
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def __len__(self) -> int:
+        return self.count // self.size
+
+    def epoch(self, number: int) -> list[Tensor]:
+        order = torch.randperm(self.count, generator=self.generator) + number % self.views * self.count
+        return list(torch.split(order[: len(self) * self.size], self.size))
+
+    def values(self, index: Tensor) -> Values:
+        if not self.filled:
+            self.store.fill(self.told)
+            self.filled = True
+        return self.store.values(int(index[0]) // self.count, index % self.count)
+
+
+class _Live(Batches):
+    """Batches whose images run through the trunk whenever they are needed."""
+
+    def __init__(self, trunk: GraphModule, x: Images, recipe: HeadRecipe, normalisation: Normalisation | None) -> None:
+        super().__init__(x, recipe.batch, augment=recipe.augment, normalisation=normalisation, seed=recipe.seed)
+        self.trunk = trunk
+        self.tensors = tuple(t for t in trunk.outputs if t != trunk.graph.exits[-1].logits)
+        self.views = 0
+
+    def values(self, index: Tensor) -> Values:
+        with torch.no_grad():
+            values: Values = self.trunk(self.inputs(index).to(self.trunk.device))
+            return values
+
+
+def _source(
     trunk: GraphModule,
-    heads: nn.ModuleList,
     x: Images,
     recipe: HeadRecipe,
     normalisation: Normalisation | None,
     progress: Progress,
+    workspace: Workspace | None,
+) -> _Batches:
+    tensors = [t for t in trunk.outputs if t != trunk.graph.exits[-1].logits]
+    room = 0 if workspace is None else workspace.budget // (len(x) * bytes_per_image(trunk.graph, tensors))
+    augment = usual_augment(x.shape[1:]) if recipe.augment is None else recipe.augment
+    count = min(1 if augment is Augment.NONE else recipe.views, recipe.epochs, room)
+    if workspace is None or not count:
+        return _Live(trunk, x, recipe, normalisation)
+    store = FeatureStore(trunk, Views(x, normalisation, augment, recipe.seed, count), workspace.folder)
+    text = f"running the backbone, {count} view{'s' if count > 1 else ''} of each image"
+    return _Stored(store, recipe.batch, recipe.seed, lambda done, total: progress(done, total, text))
+
+
+def _fit(
+    heads: GraphModule,
+    source: _Batches,
+    truth: Tensor | None,
+    recipe: HeadRecipe,
+    only: int | None,
+    progress: Progress,
+    checkpoint: Checkpoint,
 ) -> None:
-    batches = Batches(x, recipe.batch, augment=recipe.augment, normalisation=normalisation, seed=recipe.seed)
-    loss = _Loss(graph, exit_costs(graph), recipe)
+    graph, device = heads.graph, heads.device
+    final = graph.exits[-1].logits
+    early = graph.exits[:-1] if only is None else graph.exits[: only + 1]
+    objective = _objective(graph, len(early), recipe, only)
 
     def loss_of(index: Tensor) -> Tensor:
-        with torch.no_grad():
-            values = trunk(batches.inputs(index))
-        for head in heads:
-            assert isinstance(head, GraphModule)
-            values |= head(values[head.graph.input])
-        return loss(values)
+        read = {name: value.to(device) for name, value in source.values(index).items()}
+        values = heads(*[read[name] for name in heads.inputs])
+        logits = tuple(values[e.logits] for e in early)
+        confidences = tuple(values[e.rule.tensor] for e in early if e.rule is not None)
+        labels = read[final].argmax(1) if truth is None else truth[index % len(truth)].to(device)
+        return objective(HeadOutputs(logits, confidences, read[final], labels))
 
-    descend("exit heads", heads.parameters(), loss_of, batches, recipe, progress)
+    what = "exit heads" if only is None else f"head of {graph.exits[only].name}"
+    descend(what, heads, loss_of, source, recipe, progress, checkpoint)
 
 
-@dataclass(frozen=True, slots=True)
-class _Loss:
-    graph: Graph
-    costs: tuple[float, ...]
-    recipe: HeadRecipe
-
-    def __call__(self, values: Mapping[str, Tensor]) -> Tensor:
-        early, final = self.graph.exits[:-1], self.graph.exits[-1]
-        logits = [values[e.logits] for e in early]
-        confidences = [values[e.rule.tensor] for e in early if e.rule is not None]
-        final_logits = values[final.logits]
-        labels = final_logits.argmax(1)
-        loss = mixture(logits, confidences, final_logits, labels, self.costs, self.recipe.cost_weight)
-        return loss + self.recipe.auxiliary * auxiliary(logits, confidences, labels)
+def _objective(graph: Graph, early: int, recipe: HeadRecipe, only: int | None) -> Objective:
+    """Of the first `early` exits and the final one; `only`: of them, the one that learns."""
+    return Objective(
+        recipe.loss,
+        exit_costs(replace(graph, exits=(*graph.exits[:early], graph.exits[-1]))),
+        cost_weight=recipe.cost_weight,
+        auxiliary=recipe.auxiliary,
+        confidence=recipe.confidence,
+        kl=recipe.kl,
+        kl_temperature=recipe.kl_temperature,
+        survivors=recipe.survivors,
+        active=None if only is None else frozenset({only}),
+    )
 
 
 def _trunk(graph: Graph) -> GraphModule:
-    """The frozen backbone in eval mode, giving every tensor a head reads and the final logits."""
-    if len(graph.exits) < 2:
-        raise ModelError(f"{graph.name}: has no early exit to train", hint="attach exits first")
-    sources = [_source(graph, e) for e in graph.exits[:-1]]
-    outputs = tuple(dict.fromkeys([*sources, graph.exits[-1].logits]))
-    trunk = GraphModule(graph, outputs, frozen=[node.name for node in graph.nodes])
-    return trunk.eval()
+    """The frozen backbone in eval mode, giving every tensor that heads read and the final logits."""
+    outputs = tuple(dict.fromkeys([*read_by_heads(graph), graph.exits[-1].logits]))
+    return GraphModule(graph, outputs, frozen=[node.name for node in graph.nodes]).eval()
 
 
-def _head(graph: Graph, place: Exit) -> GraphModule:
-    """The head of one exit as a module of its own, which reads the tap's tensor."""
-    source = _source(graph, place)
-    alone = make_graph(
-        place.name, source, graph.shapes[source], _nodes_of(graph, place), [Exit(place.name, place.logits)]
-    )
-    return GraphModule(alone, place.tensors)
+def _heads(graph: Graph, inputs: Iterable[str], only: int | None) -> GraphModule:
+    """All heads as one module, or those up to exit `only` with the earlier ones frozen.
+
+    No gradient flows from a head into the logits of an earlier one that it reads.
+    """
+    early = graph.exits[:-1] if only is None else graph.exits[: only + 1]
+    frozen = [] if only is None else sorted(_names(graph, early[:only]) & head_nodes(graph))
+    outputs = [t for e in early for t in e.tensors]
+    return GraphModule(graph, outputs, inputs=tuple(inputs), frozen=frozen, cut=cascade_edges(graph))
 
 
-def _source(graph: Graph, place: Exit) -> str:
-    """The one backbone tensor that the head of an exit reads."""
-    nodes = _nodes_of(graph, place)
-    made = {node.output for node in nodes}
-    sources = sorted({tensor for node in nodes for tensor in node.inputs} - made)
-    if len(sources) != 1 or sources[0] in {n.output for n in graph.nodes if n.name in head_nodes(graph)}:
-        raise ModelError(
-            f"{graph.name}: the head of {place.name} reads {sources}, one tensor of the backbone is expected"
-        )
-    return sources[0]
-
-
-def _nodes_of(graph: Graph, place: Exit) -> tuple[Node, ...]:
-    own = head_nodes(graph)
-    return tuple(node for node in needed(graph.nodes, place.tensors) if node.name in own)
-
-
-def _merge(graph: Graph, heads: nn.ModuleList) -> Graph:
-    """`graph` with the parameters of the heads as trained."""
-    trained: dict[str, Node] = {}
-    for head in heads:
-        assert isinstance(head, GraphModule)
-        trained |= {node.name: node for node in head.to_graph().nodes}
-    nodes = [replace(node, params=trained[node.name].params) if node.name in trained else node for node in graph.nodes]
-    return make_graph(
-        graph.name, graph.input, graph.input_shape, nodes, graph.exits, taps=graph.taps, softmax=graph.softmax
-    )
+def _names(graph: Graph, exits: Iterable[Exit]) -> set[str]:
+    return {node.name for e in exits for node in needed(graph.nodes, e.tensors)}
 
 
 def _answers(trunk: GraphModule, probe: Tensor) -> bytes:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Self
 
+import torch
 from torch import Tensor, nn
 
 from ptee_mcu.errors import ModelError
@@ -18,26 +19,40 @@ class GraphModule(nn.Module):
 
     Inputs and outputs have the graph's layout, (N, H, W, C) or (N, features); inside, feature maps are NCHW. Layers
     of `frozen` nodes take no gradient and stay in eval mode whatever `train()` says, so that their BatchNorm
-    statistics stand still and their Dropout stays off.
+    statistics stand still and their Dropout stays off. No gradient passes through an edge of `cut`.
     """
 
-    def __init__(self, graph: Graph, outputs: Sequence[str] | None = None, *, frozen: Collection[str] = ()) -> None:
-        """Computing `outputs`, by default all that the exits read; `frozen` names nodes.
+    def __init__(
+        self,
+        graph: Graph,
+        outputs: Sequence[str] | None = None,
+        *,
+        inputs: Sequence[str] | None = None,
+        frozen: Collection[str] = (),
+        cut: Collection[tuple[str, str]] = (),
+    ) -> None:
+        """Computing `outputs`, by default all that the exits read, from `inputs`, by default the network's.
+
+        `frozen` names nodes, `cut` pairs of a node and a tensor that it reads.
 
         Raises:
-            ModelError: where an output or a frozen node does not exist.
+            ModelError: where an input, an output or a frozen node does not exist, or the inputs do not suffice.
         """
         super().__init__()
         self.graph = graph
         self.outputs = tuple(outputs) if outputs is not None else tuple(t for e in graph.exits for t in e.tensors)
-        if unknown := [name for name in self.outputs if name not in graph.shapes]:
+        self.inputs = tuple(inputs) if inputs is not None else (graph.input,)
+        if unknown := [name for name in (*self.inputs, *self.outputs) if name not in graph.shapes]:
             raise ModelError(f"{graph.name}: has no tensor {unknown[0]}")
         if unknown := sorted(set(frozen) - {node.name for node in graph.nodes}):
             raise ModelError(f"{graph.name}: has no node {unknown[0]}")
-        self.nodes = needed(graph.nodes, self.outputs)
-        self.frozen = frozenset(frozen)
+        self.nodes = needed([node for node in graph.nodes if node.output not in self.inputs], self.outputs)
+        known = {*self.inputs, *(node.output for node in self.nodes)}
+        if missing := {t for node in self.nodes for t in node.inputs} - known:
+            raise ModelError(f"{graph.name}: {min(missing)} does not follow from {', '.join(self.inputs)}")
+        self.frozen, self.cut = frozenset(frozen), frozenset(cut)
         self.layers = nn.ModuleDict({_key(node.name): Layer(node) for node in self.nodes})
-        self._dead_after = _dead_after(self.nodes, {graph.input, *self.outputs})
+        self._dead_after = _dead_after(self.nodes, {*self.inputs, *self.outputs})
         for name in self.frozen & {node.name for node in self.nodes}:
             self.layer(name).requires_grad_(requires_grad=False)
         self.train()
@@ -56,11 +71,17 @@ class GraphModule(nn.Module):
                 self.layer(node.name).eval()
         return self
 
-    def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Values of the outputs for a batch `x`, by tensor name."""
-        values = {self.graph.input: _to_nchw(x)}
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next((p.device for p in self.parameters()), torch.device("cpu"))
+
+    def forward(self, *x: Tensor) -> dict[str, Tensor]:
+        """Values of the outputs for a batch of each input, by tensor name."""
+        values = {name: _to_nchw(value) for name, value in zip(self.inputs, x, strict=True)}
         for node, dead in zip(self.nodes, self._dead_after, strict=True):
-            values[node.output] = self.layers[_key(node.name)](*[values[name] for name in node.inputs])
+            read = [values[t].detach() if (node.name, t) in self.cut else values[t] for t in node.inputs]
+            values[node.output] = self.layers[_key(node.name)](*read)
             for name in dead:
                 del values[name]
         return {name: _to_nhwc(values[name]) for name in self.outputs}

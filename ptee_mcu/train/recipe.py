@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from ptee_mcu.errors import ConfigError
 from ptee_mcu.tensor import Shape
+from ptee_mcu.train.confidence import ConfidenceTarget
 
 Progress: TypeAlias = Callable[[int, int, str], None]  # steps done, steps in all, what is going on
 
@@ -16,6 +17,38 @@ class Augment(Enum):
 
     NONE = "none"
     CROP_FLIP = "crop and flip"  # 4 zero pixels on each side, a random crop of the old size, mirrored half of the time
+
+
+class Loss(Enum):
+    """The mixture losses of EENet (v0 to v4; Demir and Akbas, arXiv 2409.05336) and PTEEnet (suffix sum)."""
+
+    V0 = "v0"
+    V1 = "v1"
+    V2 = "v2"
+    V3 = "v3"
+    V4 = "v4"
+    SUFFIX = "suffix"
+
+
+class Optimizer(Enum):
+    """What follows the gradient."""
+
+    ADAM = "adam"
+    SGD = "sgd"  # with Nesterov momentum
+
+
+class Schedule(Enum):
+    """How the learning rate goes."""
+
+    COSINE = "cosine"  # from `lr` to zero
+    ONE_CYCLE = "one cycle"  # up to `lr` over the first 30 % of the steps, then down to next to nothing
+
+
+class Precision(Enum):
+    """What the multiplications of training are done in; parameters stay float32."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"  # about twice as fast where the processor has it
 
 
 def usual_augment(image_shape: Shape) -> Augment:
@@ -31,32 +64,50 @@ def no_progress(done: int, total: int, text: str) -> None:
 class HeadRecipe:
     """Training of exit heads: Adam, learning rate falling to zero as a cosine.
 
-    `cost_weight` is lambda of the mixture loss. `auxiliary` weighs what is added to it: cross-entropy of every exit
-    on all images, and the confidence's distance to the log-odds of its own classifier's first choice; 0 leaves
-    PTEEnet's loss alone. `augment` None: what is usual for the images' shape.
+    `loss` names the mixture loss, `cost_weight` its lambda. `auxiliary` weighs what is added to it: cross-entropy of
+    every exit on all images, and the confidence's distance to the log-odds of its own classifier's first choice; 0
+    leaves the mixture loss alone. `confidence` is what that distance is to. `kl` weighs the divergence from the
+    backbone's outputs, both softened by `kl_temperature`. `survivors`, in [0, 1], has each head train on what earlier
+    exits would pass on. `incremental` trains one
+    head after another. `views` is how many augmented views of each image are kept, used in turn by the epochs;
+    `augment` None: what is usual for the images' shape.
     """
 
     epochs: int = 6
     lr: float = 2e-3
     batch: int = 128
     weight_decay: float = 1e-4
+    loss: Loss = Loss.SUFFIX
     cost_weight: float = 0.9
     auxiliary: float = 1.0
+    confidence: ConfidenceTarget = ConfidenceTarget.LOG_ODDS
+    kl: float = 0.0
+    kl_temperature: float = 2.0
+    survivors: float = 0.0
+    incremental: bool = False
     seed: int = 0
     augment: Augment | None = None
+    views: int = 4
 
     def __post_init__(self) -> None:
-        _require_positive(epochs=self.epochs, lr=self.lr, batch=self.batch)
+        _require_positive(
+            epochs=self.epochs, lr=self.lr, batch=self.batch, kl_temperature=self.kl_temperature, views=self.views
+        )
         _require_not_negative(
-            weight_decay=self.weight_decay, cost_weight=self.cost_weight, auxiliary=self.auxiliary, seed=self.seed
+            weight_decay=self.weight_decay,
+            cost_weight=self.cost_weight,
+            auxiliary=self.auxiliary,
+            kl=self.kl,
+            survivors=self.survivors,
+            seed=self.seed,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class BackboneRecipe:
-    """Training of a backbone by cross-entropy: Adam, learning rate falling to zero as a cosine.
+    """Training of a backbone by cross-entropy.
 
-    `augment` None: what is usual for the images' shape.
+    `augment` None: what is usual for the images' shape. `momentum` is SGD's.
     """
 
     epochs: int = 30
@@ -65,10 +116,20 @@ class BackboneRecipe:
     weight_decay: float = 1e-4
     seed: int = 0
     augment: Augment | None = None
+    optimizer: Optimizer = Optimizer.ADAM
+    momentum: float = 0.9
+    schedule: Schedule = Schedule.COSINE
+    label_smoothing: float = 0.0
+    precision: Precision = Precision.FLOAT32
 
     def __post_init__(self) -> None:
         _require_positive(epochs=self.epochs, lr=self.lr, batch=self.batch)
-        _require_not_negative(weight_decay=self.weight_decay, seed=self.seed)
+        _require_not_negative(
+            weight_decay=self.weight_decay,
+            seed=self.seed,
+            momentum=self.momentum,
+            label_smoothing=self.label_smoothing,
+        )
 
 
 def _require_positive(**values: float) -> None:

@@ -42,7 +42,9 @@ typedef enum {
     PTEE_BAD_EXIT,          /* no such exit, or an exit without a threshold */
     PTEE_BAD_THRESHOLD,     /* outside the range of the exit's rule */
     PTEE_ENDED,             /* a step after the end; give a new input first */
-    PTEE_NOT_INITIALIZED    /* init was not called, or failed */
+    PTEE_NOT_INITIALIZED,   /* init was not called, or failed */
+    PTEE_BAD_POINT,         /* no such operating point */
+    PTEE_BUSY               /* an inference is under way: thresholds hold still until it ends */
 } ptee_status;
 
 /* True where `status` is an error: the first three are not. */

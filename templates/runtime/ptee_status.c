@@ -31,6 +31,10 @@ const char *ptee_status_text(ptee_status status)
         return "the last exit was reached: give a new input first";
     case PTEE_NOT_INITIALIZED:
         return "the context was not initialized";
+    case PTEE_BAD_POINT:
+        return "there is no such operating point";
+    case PTEE_BUSY:
+        return "an inference is under way: finish it or give a new input, then change thresholds";
     default:
         return "unknown status";
     }

@@ -15,7 +15,7 @@ from ptee_mcu.tensor import Int8
 Status = IntEnum(
     "Status",
     "OK CONTINUE DONE NO_INPUT NULL ARENA_TOO_SMALL ARENA_MISALIGNED SCRATCH_TOO_SMALL KERNEL BAD_EXIT BAD_THRESHOLD "
-    "ENDED NOT_INITIALIZED",
+    "ENDED NOT_INITIALIZED BAD_POINT BUSY",
     start=0,
 )
 CODES: Int8 = np.random.default_rng(3).integers(-128, 128, (1, 8, 8, 3)).astype(np.int8)
@@ -95,6 +95,8 @@ def test_nothing_works_before_init(library: Library) -> None:
     assert instance.step() == Status.NOT_INITIALIZED
     assert instance.run() == Status.NOT_INITIALIZED
     assert instance.set_threshold(0, 0) == Status.NOT_INITIALIZED
+    assert instance.set_operating_point(0) == Status.NOT_INITIALIZED
+    assert instance.operating_point == -1
     assert instance.give_pixels(np.zeros(192, np.uint8)) == Status.NOT_INITIALIZED
 
 
@@ -107,6 +109,8 @@ def test_every_function_refuses_null(net: Instance) -> None:
     assert library.run(None, ctypes.byref(net.result)) == Status.NULL
     assert library.run(net.context, None) == Status.NULL
     assert library.set_threshold(None, 0, 0) == Status.NULL
+    assert library.set_operating_point(None, 0) == Status.NULL
+    assert library.operating_point(None) == -1
     assert library.input_u8(None, None) == Status.NULL
     assert library.input_u8(net.context, None) == Status.NULL
     assert net.run() == Status.DONE  # and the input that was given is still there
@@ -162,6 +166,7 @@ def test_an_exit_fires_at_exactly_its_threshold(net: Instance) -> None:
     net.give(CODES)
     assert net.step() == Status.CONTINUE
     code = net.result.confidence
+    net.give(CODES)
     for threshold, fires in ((code, True), (code + 1, False)):
         net.set_threshold(0, threshold)
         net.give(CODES)

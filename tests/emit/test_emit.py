@@ -167,7 +167,10 @@ def test_every_operating_point_is_in_the_header() -> None:
     header = texts(replace(graph, points=points, default=1))["small.h"]
     assert "#define SMALL_THRESHOLDS_D_0_01 {10}" in header
     assert "#define SMALL_THRESHOLDS_D_0_05 {-20}" in header
-    assert "#define SMALL_DEFAULT_THRESHOLDS SMALL_THRESHOLDS_D_0_05" in header
+    assert "#define SMALL_OPERATING_POINTS 2" in header
+    assert "#define SMALL_POINT_D_0_01 0" in header
+    assert "#define SMALL_POINT_D_0_05 1" in header
+    assert "#define SMALL_DEFAULT_POINT SMALL_POINT_D_0_05" in header
 
 
 def test_a_number_that_its_field_cannot_hold_names_the_node() -> None:

@@ -1,13 +1,17 @@
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+from exits.branched import attached, images, quantized, with_lively_norms
 from exits.networks import two_blocks
+from support.differential import Differential
 
 from ptee_mcu.errors import ConfigError, ModelError
 from ptee_mcu.exits.costs import exit_costs
 from ptee_mcu.exits.heads import HEADS, HeadSpec, attach, backbone_nodes, find_head, head_nodes
-from ptee_mcu.graph import Confidence, Graph, Tap, forward
+from ptee_mcu.graph import Confidence, Tap, forward
+from ptee_mcu.ops import Conv2d
 from ptee_mcu.passes.fold import fold
 
 POOLED = ["pool", "conv1", "bn1", "relu1", "gap", "classifier", "hidden1", "hidden2", "confidence"]
@@ -17,16 +21,14 @@ CONV = {
 }
 NODES = {
     "pooled": POOLED,
+    "plain": ["classifier", "confidence"],
     "pool": ["gap", "classifier", "confidence"],
+    "bnpool": ["bn", "gap", "classifier", "confidence"],
+    "bnpool_relu": ["bn", "relu", "gap", "classifier", "confidence"],
     "conv1": CONV[1],
     "conv2": CONV[2],
     "conv3": CONV[3],
 }
-
-
-def attached(head: str = "pooled", seed: int = 0) -> Graph:
-    graph = two_blocks()
-    return attach(graph, graph.taps, find_head(head), seed=seed)
 
 
 @pytest.mark.parametrize("head", NODES)
@@ -88,11 +90,12 @@ def test_the_seed_decides_the_weights() -> None:
     assert not np.array_equal(one, other)
 
 
+@pytest.mark.parametrize("cascade", [False, True])
 @pytest.mark.parametrize("head", HEADS)
-def test_every_head_folds(head: str) -> None:
-    graph = attached(head)
+def test_every_head_folds(head: str, cascade: bool) -> None:  # noqa: FBT001 - parametrized
+    graph = with_lively_norms(attached(head, cascade=cascade))
     folded = fold(graph)
-    x = np.random.default_rng(0).normal(size=(2, *graph.input_shape[1:])).astype(np.float32)
+    x = images(graph, 2)
     tensors = [t for e in graph.exits for t in e.tensors]
     before, after = forward(graph, x, tensors), forward(folded, x, tensors)
     for name in tensors:
@@ -115,8 +118,42 @@ def test_a_backbone_without_macs_has_no_costs() -> None:
         exit_costs(flat)
 
 
+def test_a_plain_head_reads_every_pixel() -> None:
+    graph = attached("plain")
+    tap = graph.taps[0].tensor
+    assert graph.node("exit0.classifier").inputs == (tap,)
+    assert graph.node("exit0.classifier").params["weight"].shape == (5, 16 * 20 * 4)
+    x = images(graph, 3)
+    values = forward(graph, x, [tap, "exit0.classifier"])
+    params = graph.node("exit0.classifier").params
+    expected = values[tap].reshape(3, -1) @ params["weight"].T + params["bias"]
+    assert np.allclose(values["exit0.classifier"], expected, atol=1e-5)
+
+
+def test_a_norm_on_a_tap_becomes_a_depthwise_convolution_whose_macs_are_charged() -> None:
+    folded = fold(with_lively_norms(attached("bnpool_relu")))
+    op = folded.node("exit0.bn").op
+    assert isinstance(op, Conv2d)
+    assert (op.groups, op.act.min) == (4, 0.0)
+    assert folded.node("exit0.bn").inputs == (folded.taps[0].tensor,)
+    stem, head = 16 * 20 * 9 * 3 * 4, 16 * 20 * 4 + 4 * 6
+    late, fc = 8 * 10 * 9 * 4 * 8, 8 * 5
+    assert exit_costs(folded)[0] == pytest.approx((stem + head) / (stem + late + fc))
+
+
+@pytest.mark.parametrize(("head", "cascade"), [("plain", False), ("bnpool", False), ("bnpool_relu", True),
+                                               ("pooled", True)])  # fmt: skip
+def test_a_head_in_c_equals_the_simulator(head: str, cascade: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    differential = Differential(quantized(with_lively_norms(attached(head, cascade=cascade))), tmp_path)
+    for step in differential.plan.steps:
+        differential.check("host", step.node.name)
+
+
 def test_an_unknown_head_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="no exit head is called 'conv4'\n  hint: known heads: pooled, pool, conv1"):
+    with pytest.raises(
+        ConfigError,
+        match="no exit head is called 'conv4'\n  hint: known heads: pooled, plain, pool, bnpool, bnpool_relu, conv1",
+    ):
         find_head("conv4")
 
 

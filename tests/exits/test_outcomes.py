@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from exits.outcomes import outcomes, plausible, split
@@ -5,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptee_mcu.errors import DataError
-from ptee_mcu.exits.outcomes import disagreement, exit_taken, make_outcomes, mean_cost, reach
+from ptee_mcu.exits.outcomes import disagreement, exit_taken, make_outcomes, mean_cost, reach, risk_per_exit
 from ptee_mcu.quant_graph import ALWAYS, NEVER
 
 CODES = np.asarray([[-128, 0, 127, 5], [10, 127, -128, 9]], dtype=np.int8)
@@ -40,6 +42,15 @@ def test_reach_falls_from_one_and_leaves_the_share_of_each_exit(seed: int, exits
     entered = np.asarray([*reach(taken, exits), 0.0])
     assert entered[0] == 1.0
     assert np.allclose(-np.diff(entered), np.bincount(taken, minlength=exits) / 40)
+
+
+def test_a_bad_exit_shows_in_the_risk_per_exit() -> None:
+    labels = np.asarray([[1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]])
+    seen = make_outcomes(replace(split(4), y=np.asarray([1, 0, 0, 0])), labels, np.zeros((2, 4), np.int8))
+    first, second, last = risk_per_exit(seen, np.asarray([0, 0, 0, 1]))
+    assert (first.count, 3 * (first.disagree or 0), 3 * (first.wrong or 0)) == (3, 2.0, 1.0)
+    assert (second.count, second.disagree, second.wrong) == (1, 0.0, 0.0)
+    assert (last.count, last.disagree, last.wrong) == (0, None, None)
 
 
 def test_outcomes_of_another_size_or_type_are_refused() -> None:

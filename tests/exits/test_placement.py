@@ -1,16 +1,18 @@
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
 from passes.networks import residual_network
 
 from ptee_mcu.errors import ConfigError, ModelError
-from ptee_mcu.exits.placement import by_name, fine, in_order, trunk_flops
+from ptee_mcu.exits.placement import RULES, by_name, fine, in_order, place, trunk_flops
 from ptee_mcu.frontends.pytorch import capture
 from ptee_mcu.graph import Graph, Tap
 from ptee_mcu.models import build, find
 
 
+@cache
 def network(name: str) -> Graph:
     spec = find(name)
     example = torch.zeros(1, 3, 32, 32)
@@ -21,28 +23,77 @@ def names(taps: tuple[Tap, ...]) -> list[str]:
     return [tap.name for tap in taps]
 
 
-# METHODS of EENet, recounted from its reference code: the blocks, and the shares of the trunk that end there.
+# The rules' shares of the network's FLOPs, as EENet's reference code computes them.
+SHARES = {
+    ("fine", 3): (0.05, 0.0975, 0.1426),
+    ("fine", 10): (*(None,) * 9, 0.4013),
+    ("pareto", 3): (0.2, 0.36, 0.488),
+    ("golden", 3): (0.236, 0.382, 0.618),
+    ("linear", 3): (0.25, 0.5, 0.75),
+}
+
+
+@pytest.mark.parametrize("case", SHARES, ids=str)
+def test_a_rule_sets_the_shares_of_eenets_code(case: tuple[str, int]) -> None:
+    rule, count = case
+    for i, share in enumerate(SHARES[case]):
+        assert share is None or RULES[rule](i, count) == pytest.approx(share, abs=0.0005)
+
+
+# Recounted from EENet's reference code: where Fine puts exits, and the shares of the trunk that end there.
 FINE = {
-    "resnet20": (3, ["layer1.0", "layer1.1", "layer1.2"], [0.128, 0.245, 0.361]),
-    "resnet32": (5, ["layer1.0", "layer1.1", "layer1.2", "layer1.3", "layer1.4"], [0.076, 0.145, 0.213, 0.282, 0.351]),
+    "resnet20": (["layer1.0", "layer1.1", "layer1.2"], [0.128, 0.245, 0.361]),
+    "resnet32": ([f"layer1.{i}" for i in range(5)], [0.076, 0.145, 0.213, 0.282, 0.351]),
     "resnet110": (
-        10,
         [*(f"layer1.{i}" for i in (2, 5, 7, 9, 11, 13, 15, 17)), "layer2.1", "layer2.3"],
-        [0.058, None, None, None, None, None, None, None, None, 0.411],
+        [0.058, *(None,) * 8, 0.411],
     ),
+    "vgg19": (["pool0", "pool1", "pool2"], [0.100, 0.243, 0.574]),
+    "densenet121": (["block1.0", "block1.1", "block1.2"], [0.054, 0.110, 0.172]),
 }
 
 
 @pytest.mark.parametrize("name", FINE)
 def test_fine_places_exits_where_eenets_code_does(name: str) -> None:
-    count, expected, shares = FINE[name]
+    expected, shares = FINE[name]
     graph = network(name)
-    taps = fine(graph, count)
+    taps = place(graph, "fine", len(expected))
     assert names(taps) == expected
+    assert fine(graph, len(expected)) == taps
     whole = trunk_flops(graph, graph.exits[-1].tensors)
     for tap, share in zip(taps, shares, strict=True):
-        # The reference counts no functional ReLU; here each is counted.
+        # The reference counts no functional ReLU or pool; here each is counted.
         assert share is None or trunk_flops(graph, (tap.tensor,)) / whole == pytest.approx(share, abs=0.004)
+
+
+# By hand from the shares of ResNet-20's nine blocks: .128 .245 .361 .450 .567 .684 .771 .887 1.0 of 41 MFLOP, less the
+# final layers.
+RESNET20 = {
+    "pareto": ["layer1.1", "layer1.2", "layer2.1"],
+    "linear": ["layer1.2", "layer2.1", "layer3.0"],
+    "golden": ["layer1.1", "layer2.0", "layer2.2"],
+}
+
+
+@pytest.mark.parametrize("rule", RESNET20)
+def test_the_other_rules_place_by_their_shares(rule: str) -> None:
+    assert names(place(network("resnet20"), rule, 3)) == RESNET20[rule]
+
+
+def test_an_exit_whose_share_its_predecessors_block_has_reached_slips_to_the_next_block() -> None:
+    # The first block of ResNet-20 holds 12.8 % already, past Fine's 5 and 9.75 %.
+    assert names(place(network("resnet20"), "fine", 2)) == ["layer1.0", "layer1.1"]
+
+
+def test_an_unknown_rule_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ConfigError, match="no rule for placing exits is called 'silver'\n  hint: known rules: pareto"):
+        place(network("resnet20"), "silver", 1)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_refuses_more_exits_than_blocks(rule: str) -> None:
+    with pytest.raises(ConfigError, match=f"10 exits do not fit: {rule.capitalize()} finds . places among 9 blocks"):
+        place(network("resnet20"), rule, 10)
 
 
 def test_flops_are_counted_by_hand() -> None:

@@ -11,7 +11,7 @@ from ptee_mcu.errors import ConfigError, DataError, SplitError
 from ptee_mcu.exits.frontier import candidates, frontier
 from ptee_mcu.exits.outcomes import Outcomes, disagreement, exit_taken, mean_cost, reach
 from ptee_mcu.exits.thresholds import choose, note
-from ptee_mcu.quant_graph import ALWAYS, NEVER
+from ptee_mcu.quant_graph import ALWAYS, NEVER, OperatingPoint
 
 COSTS = (0.3, 0.6, 0.8, 0.9, 1.05)
 
@@ -113,11 +113,18 @@ def test_where_no_exit_may_fire_all_thresholds_are_128_and_a_note_says_so() -> N
     assert "no exit fires: no threshold keeps the disagreement within 1.00%" in str(note(point))
 
 
-def test_a_point_that_fires_needs_no_note() -> None:
+def test_an_estimated_point_is_called_uncertified_and_a_certified_one_needs_no_note() -> None:
     right = outcomes(np.zeros((1, 30)), np.zeros((1, 30)))
     point = choose(right, right, (0.4, 1.0), max_disagreement=0.01)
-    assert point.reach == (1.0, 0.0)
-    assert note(point) is None
+    assert (point.reach, point.delta, point.bound) == ((1.0, 0.0), None, None)
+    assert point.cost == pytest.approx(0.4)
+    assert str(note(point)).startswith("uncertified: thresholds keep the disagreement within 1.00% on the choosing")
+    assert note(replace(point, delta=0.05, bound=0.01)) is None
+    assert note(replace(point, asked=None)) is None
+
+
+def test_a_points_own_note_comes_first() -> None:
+    assert note(OperatingPoint("p", (NEVER,), note="too few images")) == "too few images"
 
 
 def test_the_same_outcomes_give_the_same_thresholds() -> None:

@@ -3,7 +3,7 @@ import struct
 import numpy as np
 import pytest
 
-from ptee_mcu.errors import DataError, FirmwareError
+from ptee_mcu.errors import ConfigError, DataError, FirmwareError
 from ptee_mcu.firmware import execution, records
 from ptee_mcu.firmware.count import CALL, OP, Counts
 from ptee_mcu.firmware.records import InputForm, Options
@@ -77,3 +77,24 @@ def test_counts_are_given_to_inputs_segments_and_ops() -> None:
 def test_collecting_nothing_is_refused() -> None:
     with pytest.raises(DataError, match="no inputs were run"):
         execution.collect(iter(()))
+
+
+def words(raw: bytes) -> list[int]:
+    return [word for (word,) in struct.iter_unpack("<i", raw)]
+
+
+def test_points_follow_the_thresholds_one_for_all_or_one_per_input() -> None:
+    assert words(Options({1: -5}).encode(3))[1:] == [3, 0, 0, 0, 1, 0, 1, -5]
+    assert words(Options(points=(2,)).encode(3))[1:] == [3, 0, 0, 0, 0, 1, 2]
+    assert words(Options(points=(2, 0)).encode(3))[6:] == [3, 2, 0, 2]
+
+
+def test_the_cycle_of_points_goes_on_in_the_next_chunk() -> None:
+    options = Options(points=(0, 1, 2))
+    assert words(options.encode(4, first=5))[7:] == [2, 0, 1, 2]
+    assert words(options.encode(1, first=5))[6:] == [1, 2]
+
+
+def test_thresholds_beside_points_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"operating points \[1\] and thresholds of exits \[0\] exclude each other"):
+        Options({0: 3}, points=(1,))

@@ -118,6 +118,27 @@ def test_pixels_and_codes_give_the_same(host: HostProgram) -> None:
     assert_same(execution.collect(run.run_host(host, pixels)), execution.collect(run.run_host(host, CODES)))
 
 
+def test_points_are_selected_before_the_inputs_they_are_for(host: HostProgram, plain: Firmware) -> None:
+    cycle = Options(points=(0, 1, 1))
+    default = execution.collect(run.run_host(host, CODES, Options({0: 0})))
+    for done in (run.run_host(host, CODES, cycle), run.run_qemu(plain, CODES, cycle)):
+        found = execution.collect(done)
+        np.testing.assert_array_equal(found.exits, np.where(np.arange(50) % 3 == 0, default.exits, 1))
+
+
+def test_a_point_that_the_network_lacks_ends_the_run(host: HostProgram) -> None:
+    with pytest.raises(FirmwareError, match="there is no such operating point"):
+        execution.collect(run.run_host(host, CODES, Options(points=(2,))))
+
+
+def test_a_network_that_ignores_the_point_ends_the_run(project: Path, tmp_path: Path) -> None:
+    require("gcc")
+    deaf = changed(project, tmp_path, "ctx->point = (int32_t)point;", "")
+    program = harness.build_host(deaf, "tiny", tmp_path / "deaf")
+    with pytest.raises(FirmwareError, match="the operating point was not taken"):
+        execution.collect(run.run_host(program, CODES, Options(points=(1,))))
+
+
 def test_one_run_call_ends_where_the_steps_end(plain: Firmware) -> None:
     stepped = execution.collect(run.run_qemu(plain, CODES))
     at_once = execution.collect(run.run_qemu(plain, CODES, Options(calls=Calls.RUN)))

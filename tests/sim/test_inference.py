@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from support.builder import small_network
 from support.emitted import planned
 from support.graphs import codes_for, networks
@@ -49,7 +50,7 @@ def moved(plan: Plan, tensor: str, onto: str) -> Plan:
     ids=["an output over its input", "scratch over the input", "scratch over the output", "a head over the trunk"],
 )
 def test_a_slot_laid_over_one_that_is_alive_changes_the_answer(tensor: str, onto: str) -> None:
-    plan = planned(small_network(thresholds=(NEVER,)))
+    plan = planned(small_network(thresholds=(NEVER - 1,)))
     x = codes_for(plan.graph, 1)
     wrong = run(moved(plan, tensor, onto), x)
     right = run(plan, x)
@@ -59,11 +60,42 @@ def test_a_slot_laid_over_one_that_is_alive_changes_the_answer(tensor: str, onto
 def test_an_inference_stops_at_the_exit_that_fires() -> None:
     plan = planned(small_network(thresholds=(ALWAYS,)))
     x = codes_for(plan.graph, 1)
-    early, full = run(plan, x), run(plan, x, thresholds=[NEVER])
+    early, full = run(plan, x), run(plan, x, thresholds=[NEVER - 1])
     assert (early.exit, full.exit) == (0, 1)
     assert early.executed[-1] == "early.confidence"
     assert full.executed[: len(early.executed)] == early.executed
     assert full.executed[-1] == "final.logits"
+
+
+def test_the_head_of_an_exit_that_cannot_fire_does_not_run() -> None:
+    plan = planned(small_network(thresholds=(NEVER - 1,)))
+    x = codes_for(plan.graph, 1)
+    full, lean = run(plan, x), run(plan, x, thresholds=[NEVER])
+    head = ("early.pool", "early.logits", "early.confidence")
+    assert full.executed == tuple(step.node.name for step in plan.steps)
+    assert lean.executed == tuple(name for name in full.executed if name not in head)
+    assert (lean.exit, lean.label, lean.confidence) == (full.exit, full.label, full.confidence)
+    for name, tensor in lean.tensors.items():
+        np.testing.assert_array_equal(tensor, full.tensors[name])
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(networks(), st.data())
+def test_leaving_heads_out_changes_no_byte_of_the_rest(graph: QuantGraph, data: st.DataObject) -> None:
+    plan, x = planned(graph), codes_for(graph, 2)
+    early = graph.points[0].thresholds
+    thresholds = [NEVER if data.draw(st.booleans()) else threshold for threshold in early]
+    batch = evaluate(graph, x, thresholds=thresholds, record=True)
+    left_out = graph.skipped(thresholds)
+    for i in range(len(x)):
+        trace = run(plan, x[i : i + 1], thresholds=thresholds)
+        assert (trace.exit, trace.label, trace.confidence) == (batch.exit[i], batch.label[i], batch.confidence[i])
+        steps = [(s, node) for s, part in enumerate(graph.segments()[: trace.exit + 1]) for node in part]
+        assert trace.executed == tuple(node.name for _, node in steps if node.name not in left_out)
+        for s, node in steps:
+            if node.output in trace.tensors:
+                row = int(np.searchsorted(batch.reached[s], i))
+                np.testing.assert_array_equal(trace.tensors[node.output][0], batch.tensors[node.output][row])
 
 
 def test_a_trace_cannot_be_written() -> None:

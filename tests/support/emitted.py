@@ -65,6 +65,9 @@ class Library:
         self.run = self._function(library, f"{name}_run", c_int, c_void_p, POINTER(Result))
         self.step = self._function(library, f"{name}_step", c_int, c_void_p, POINTER(Result))
         self.set_threshold = self._function(library, f"{name}_set_threshold", c_int, c_void_p, c_uint32, c_int32)
+        if len(plan.graph.exits) > 1:  # without early exits both are inline in the header
+            self.set_operating_point = self._function(library, f"{name}_set_operating_point", c_int, c_void_p, c_uint32)
+            self.operating_point = self._function(library, f"{name}_operating_point", c_int32, c_void_p)
         if plan.graph.preprocess is not None:
             self.input_u8 = self._function(library, f"{name}_input_u8", c_int, c_void_p, POINTER(c_uint8))
 
@@ -104,6 +107,13 @@ class Instance:
 
     def set_threshold(self, leave: int, value: int) -> int:
         return int(self.library.set_threshold(self.context, leave, value))
+
+    def set_operating_point(self, point: int) -> int:
+        return int(self.library.set_operating_point(self.context, point))
+
+    @property
+    def operating_point(self) -> int:
+        return int(self.library.operating_point(self.context))
 
     def logits(self) -> list[int]:
         return [self.result.logits[i] for i in range(self.library.plan.graph.classes)]

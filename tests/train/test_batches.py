@@ -19,20 +19,20 @@ def batches(x: np.ndarray, size: int, augment: Augment | None = Augment.NONE, se
 
 
 def test_an_epoch_is_full_batches_of_images_once_each() -> None:
-    epoch = batches(photographs(), 3).epoch()
+    epoch = batches(photographs(), 3).epoch(0)
     assert [len(b) for b in epoch] == [3, 3, 3]
     assert len(set(torch.cat(epoch).tolist())) == 9
 
 
 def test_a_set_smaller_than_a_batch_is_one_batch() -> None:
-    assert [len(b) for b in batches(photographs(4), 64).epoch()] == [4]
+    assert [len(b) for b in batches(photographs(4), 64).epoch(0)] == [4]
 
 
 def test_the_same_seed_gives_the_same_batches() -> None:
     x = photographs()
     one, same, other = (batches(x, 5, Augment.CROP_FLIP, seed) for seed in (1, 1, 2))
     for _ in range(2):
-        a, b, c = one.epoch(), same.epoch(), other.epoch()
+        a, b, c = one.epoch(0), same.epoch(0), other.epoch(0)
         assert all(torch.equal(one.inputs(i), same.inputs(j)) for i, j in zip(a, b, strict=True))
         assert not torch.equal(torch.cat(a), torch.cat(c))
 

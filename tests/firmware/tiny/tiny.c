@@ -115,6 +115,22 @@ ptee_status tiny_run(tiny_t *ctx, tiny_result *out)
     return status;
 }
 
+ptee_status tiny_set_operating_point(tiny_t *ctx, unsigned point)
+{
+    static const int16_t thresholds[TINY_OPERATING_POINTS] = {0, 128};
+    if (point >= TINY_OPERATING_POINTS) {
+        return PTEE_BAD_POINT;
+    }
+    ctx->threshold = thresholds[point];
+    ctx->point = (int32_t)point;
+    return PTEE_OK;
+}
+
+int32_t tiny_operating_point(const tiny_t *ctx)
+{
+    return ctx->point;
+}
+
 ptee_status tiny_set_threshold(tiny_t *ctx, unsigned exit, int32_t threshold)
 {
     if (exit != 0) {

@@ -10,10 +10,11 @@
 #define TINY_INPUT_BYTES 8
 #define TINY_CLASSES 3
 #define TINY_EXITS 2
+#define TINY_OPERATING_POINTS 2
 
 typedef struct {
     int8_t *arena;
-    int32_t threshold;
+    int32_t threshold, point;
     unsigned next;
 } tiny_t;
 
@@ -30,6 +31,8 @@ int8_t *tiny_input(tiny_t *ctx);
 ptee_status tiny_input_u8(tiny_t *ctx, const uint8_t *pixels);
 ptee_status tiny_run(tiny_t *ctx, tiny_result *out);
 ptee_status tiny_step(tiny_t *ctx, tiny_result *out);
+ptee_status tiny_set_operating_point(tiny_t *ctx, unsigned point);
+int32_t tiny_operating_point(const tiny_t *ctx);
 ptee_status tiny_set_threshold(tiny_t *ctx, unsigned exit, int32_t threshold);
 
 #endif /* TINY_H */

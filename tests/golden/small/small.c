@@ -7,7 +7,6 @@
 #define PTEE_TRACE_OP(index, data, nbytes) ((void)0)
 #endif
 
-#define MAGIC UINT32_C(0x7545ea13)
 #define ENDED SMALL_EXITS
 #define NO_INPUT (SMALL_EXITS + 1)
 
@@ -307,8 +306,8 @@ static const ptee_lookup_u8_t lookup = {
     .channels = 3,
 };
 
-/* Up to exit early. */
-static ptee_status segment_0(int8_t *arena)
+/* Up to exit early; `answers`: with what only that exit needs. */
+static ptee_status segment_0(bool answers, int8_t *arena)
 {
     CHECK(ptee_conv2d(&op_stem_conv, arena + 512, arena + 0, arena + 704));
     PTEE_TRACE_OP(0, arena + 0, 512);
@@ -318,12 +317,14 @@ static ptee_status segment_0(int8_t *arena)
     PTEE_TRACE_OP(2, arena + 1024, 512);
     ptee_add(&op_block_add, arena + 1024, arena + 0, arena + 512);
     PTEE_TRACE_OP(3, arena + 512, 512);
-    CHECK(ptee_avg_pool2d(&op_early_pool, arena + 512, arena + 0, arena + 32));
-    PTEE_TRACE_OP(4, arena + 0, 32);
-    CHECK(ptee_fully_connected(&op_early_logits, arena + 0, arena + 32, NULL));
-    PTEE_TRACE_OP(5, arena + 32, 4);
-    CHECK(ptee_fully_connected(&op_early_confidence, arena + 0, arena + 36, NULL));
-    PTEE_TRACE_OP(6, arena + 36, 1);
+    if (answers) {
+        CHECK(ptee_avg_pool2d(&op_early_pool, arena + 512, arena + 0, arena + 32));
+        PTEE_TRACE_OP(4, arena + 0, 32);
+        CHECK(ptee_fully_connected(&op_early_logits, arena + 0, arena + 32, NULL));
+        PTEE_TRACE_OP(5, arena + 32, 4);
+        CHECK(ptee_fully_connected(&op_early_confidence, arena + 0, arena + 36, NULL));
+        PTEE_TRACE_OP(6, arena + 36, 1);
+    }
     return PTEE_OK;
 }
 
@@ -350,11 +351,11 @@ static ptee_status segment_1(int8_t *arena)
     return PTEE_OK;
 }
 
-static ptee_status run_segment(unsigned segment, int8_t *arena)
+static ptee_status run_segment(unsigned segment, bool answers, int8_t *arena)
 {
     switch (segment) {
     case 0:
-        return segment_0(arena);
+        return segment_0(answers, arena);
     default:
         return segment_1(arena);
     }
@@ -408,6 +409,17 @@ static ptee_status check_scratch(void)
     return PTEE_OK;
 }
 
+static void use_point(small_t *ctx, unsigned point)
+{
+    static const int8_t table[SMALL_OPERATING_POINTS][SMALL_EXITS - 1] = {
+        {10}, /* default */
+    };
+    for (size_t i = 0; i < SMALL_EXITS - 1; i++) {
+        ctx->thresholds[i] = table[point][i];
+    }
+    ctx->point = (int8_t)point;
+}
+
 ptee_status small_init(small_t *ctx, void *arena, size_t arena_bytes)
 {
     if (ctx == NULL) {
@@ -424,19 +436,16 @@ ptee_status small_init(small_t *ctx, void *arena, size_t arena_bytes)
         return PTEE_ARENA_TOO_SMALL;
     }
     CHECK(check_scratch());
-    static const int16_t thresholds[] = SMALL_DEFAULT_THRESHOLDS;
-    for (size_t i = 0; i < SMALL_EXITS - 1; i++) {
-        ctx->thresholds[i] = thresholds[i];
-    }
+    use_point(ctx, SMALL_DEFAULT_POINT);
     ctx->arena = arena;
     ctx->next = NO_INPUT;
-    ctx->magic = MAGIC;
+    ctx->magic = SMALL_MAGIC;
     return PTEE_OK;
 }
 
 int8_t *small_input(small_t *ctx)
 {
-    if (ctx == NULL || ctx->magic != MAGIC) {
+    if (ctx == NULL || ctx->magic != SMALL_MAGIC) {
         return NULL;
     }
     ctx->next = 0;
@@ -456,14 +465,15 @@ ptee_status small_input_u8(small_t *ctx, const uint8_t *pixels)
     return PTEE_OK;
 }
 
-ptee_status small_step(small_t *ctx, small_result *out)
+/* One segment; `describe`: with its exit, also where that cannot fire. */
+static ptee_status advance(small_t *ctx, small_result *out, bool describe)
 {
     static const uint32_t logits[] = {32, 0};
     static const uint32_t confidences[] = {36};
     if (ctx == NULL || out == NULL) {
         return PTEE_NULL;
     }
-    if (ctx->magic != MAGIC) {
+    if (ctx->magic != SMALL_MAGIC) {
         return PTEE_NOT_INITIALIZED;
     }
     const unsigned exit = ctx->next;
@@ -471,7 +481,12 @@ ptee_status small_step(small_t *ctx, small_result *out)
         return exit == ENDED ? PTEE_ENDED : PTEE_NO_INPUT;
     }
     ctx->next = ENDED; /* also where a kernel fails: the arena is then of no use */
-    CHECK(run_segment(exit, ctx->arena));
+    const bool answers = describe || exit == SMALL_EXITS - 1 || ctx->thresholds[exit] < 128;
+    CHECK(run_segment(exit, answers, ctx->arena));
+    if (!answers) {
+        ctx->next = (uint8_t)(exit + 1);
+        return PTEE_CONTINUE;
+    }
     out->exit = exit;
     out->logits = ctx->arena + logits[exit];
     out->label = ptee_argmax(out->logits, SMALL_CLASSES);
@@ -480,7 +495,7 @@ ptee_status small_step(small_t *ctx, small_result *out)
         out->confidence = ctx->arena[confidences[exit]];
         if (out->confidence < ctx->thresholds[exit]) {
             out->fired = false;
-            ctx->next = (uint16_t)(exit + 1);
+            ctx->next = (uint8_t)(exit + 1);
             return PTEE_CONTINUE;
         }
     }
@@ -488,23 +503,50 @@ ptee_status small_step(small_t *ctx, small_result *out)
     return PTEE_DONE;
 }
 
+ptee_status small_step(small_t *ctx, small_result *out)
+{
+    return advance(ctx, out, true);
+}
+
 ptee_status small_run(small_t *ctx, small_result *out)
 {
     ptee_status status;
     do {
-        status = small_step(ctx, out);
+        status = advance(ctx, out, false);
     } while (status == PTEE_CONTINUE);
     return status;
 }
 
-ptee_status small_set_threshold(small_t *ctx, unsigned exit, int32_t threshold)
+/* Thresholds hold still from the first step of an inference to its last. */
+static ptee_status changeable(const small_t *ctx)
 {
     if (ctx == NULL) {
         return PTEE_NULL;
     }
-    if (ctx->magic != MAGIC) {
+    if (ctx->magic != SMALL_MAGIC) {
         return PTEE_NOT_INITIALIZED;
     }
+    return ctx->next > 0 && ctx->next < SMALL_EXITS ? PTEE_BUSY : PTEE_OK;
+}
+
+ptee_status small_set_operating_point(small_t *ctx, unsigned point)
+{
+    CHECK(changeable(ctx));
+    if (point >= SMALL_OPERATING_POINTS) {
+        return PTEE_BAD_POINT;
+    }
+    use_point(ctx, point);
+    return PTEE_OK;
+}
+
+int32_t small_operating_point(const small_t *ctx)
+{
+    return ctx != NULL && ctx->magic == SMALL_MAGIC ? ctx->point : SMALL_CUSTOM_POINT;
+}
+
+ptee_status small_set_threshold(small_t *ctx, unsigned exit, int32_t threshold)
+{
+    CHECK(changeable(ctx));
     if (exit >= SMALL_EXITS - 1) {
         return PTEE_BAD_EXIT;
     }
@@ -512,5 +554,6 @@ ptee_status small_set_threshold(small_t *ctx, unsigned exit, int32_t threshold)
         return PTEE_BAD_THRESHOLD;
     }
     ctx->thresholds[exit] = (int16_t)threshold;
+    ctx->point = SMALL_CUSTOM_POINT;
     return PTEE_OK;
 }

@@ -46,13 +46,20 @@ extern "C" {
 #define SMALL_CONFIDENCE_SCALES {0.05f}
 #define SMALL_CONFIDENCE_ZERO_POINTS {2}
 #define SMALL_THRESHOLDS_DEFAULT {10}
-#define SMALL_DEFAULT_THRESHOLDS SMALL_THRESHOLDS_DEFAULT
+
+/* Operating points: thresholds that were chosen together. */
+#define SMALL_OPERATING_POINTS 1
+#define SMALL_POINT_DEFAULT 0
+#define SMALL_DEFAULT_POINT SMALL_POINT_DEFAULT
+#define SMALL_CUSTOM_POINT (-1)
 
 /* Private to the library; here so that the caller can own it. */
+#define SMALL_MAGIC UINT32_C(0x7545ea13)
 typedef struct small_t {
     int8_t *arena;
     uint32_t magic;
-    uint16_t next;
+    uint8_t next;
+    int8_t point;
     int16_t thresholds[SMALL_EXITS - 1];
 } small_t;
 
@@ -65,8 +72,9 @@ typedef struct small_result {
 } small_result;
 
 /*
- * Makes `ctx` ready to work in `arena` (SMALL_ARENA_BYTES at least, aligned to SMALL_ARENA_ALIGN), with
- * the default thresholds. PTEE_OK, PTEE_NULL, PTEE_ARENA_MISALIGNED, PTEE_ARENA_TOO_SMALL, PTEE_SCRATCH_TOO_SMALL.
+ * Makes `ctx` ready to work in `arena` (SMALL_ARENA_BYTES at least, aligned to SMALL_ARENA_ALIGN), at
+ * operating point SMALL_DEFAULT_POINT. PTEE_OK, PTEE_NULL, PTEE_ARENA_MISALIGNED, PTEE_ARENA_TOO_SMALL,
+ * PTEE_SCRATCH_TOO_SMALL.
  */
 ptee_status small_init(small_t *ctx, void *arena, size_t arena_bytes);
 
@@ -85,18 +93,34 @@ ptee_status small_input_u8(small_t *ctx, const uint8_t *pixels);
 /*
  * Runs until an exit fires, from the input or from where step has got to. PTEE_DONE, PTEE_NO_INPUT, PTEE_ENDED,
  * PTEE_NULL, PTEE_NOT_INITIALIZED, PTEE_KERNEL.
+ * What only an exit with the threshold 128 needs is not computed.
  */
 ptee_status small_run(small_t *ctx, small_result *out);
 
 /*
  * Runs one exit segment. PTEE_DONE: its exit fired. PTEE_CONTINUE: it did not, `out` describes it all the same, and
  * the next step goes on from there. Otherwise as small_run, and `out` is untouched.
+ * Every exit is computed, whatever its threshold: a deadline can end an inference with the latest answer.
  */
 ptee_status small_step(small_t *ctx, small_result *out);
 
 /*
+ * The next inference goes by the thresholds of operating point `point`, a SMALL_POINT_ constant. PTEE_OK,
+ * PTEE_BAD_POINT, PTEE_BUSY (an inference is between its first step and its last), PTEE_NULL, PTEE_NOT_INITIALIZED;
+ * refused, nothing changes.
+ */
+ptee_status small_set_operating_point(small_t *ctx, unsigned point);
+
+/*
+ * The operating point in force; SMALL_CUSTOM_POINT after small_set_threshold, or where `ctx` is NULL or not
+ * initialized.
+ */
+int32_t small_operating_point(const small_t *ctx);
+
+/*
  * Exit `exit` fires where its confidence code is at least `threshold`: -128 is always, 128 is never. PTEE_OK,
- * PTEE_BAD_EXIT (the last exit has no threshold), PTEE_BAD_THRESHOLD, PTEE_NULL, PTEE_NOT_INITIALIZED.
+ * PTEE_BAD_EXIT (the last exit has no threshold), PTEE_BAD_THRESHOLD, PTEE_BUSY, PTEE_NULL, PTEE_NOT_INITIALIZED;
+ * refused, nothing changes.
  */
 ptee_status small_set_threshold(small_t *ctx, unsigned exit, int32_t threshold);
 
