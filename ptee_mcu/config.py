@@ -3,12 +3,14 @@
 import difflib
 import re
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from ptee_mcu.errors import ConfigError
+from ptee_mcu.exits.asks import DEFAULT_ASKS, Ask, Quantity
 
 _C_NAME = r"^[a-z][a-z0-9_]*$"
 
@@ -17,13 +19,28 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class BackboneTraining(_Section):
+    """`[model.training]`: what differs from the network's own recipe; see BackboneRecipe."""
+
+    epochs: int | None = Field(default=None, ge=1)
+    lr: float | None = Field(default=None, gt=0)
+    batch: int | None = Field(default=None, ge=1)
+    weight_decay: float | None = Field(default=None, ge=0)
+    optimizer: Literal["adam", "sgd"] | None = None
+    momentum: float | None = Field(default=None, ge=0, lt=1)
+    schedule: Literal["cosine", "one cycle"] | None = None
+    label_smoothing: float | None = Field(default=None, ge=0, lt=1)
+    precision: Literal["float32", "bfloat16"] | None = None
+    augment: Literal["none", "crop and flip"] | None = None
+
+
 class ModelSection(_Section):
     """`[model]`: the backbone."""
 
     name: str
     weights: Path | None = None  # absent: the backbone is trained in the build
-    epochs: int | None = Field(default=None, ge=1)  # of that training
-    lr: float | None = Field(default=None, gt=0)
+    width: float | None = Field(default=None, gt=0)  # multiplies all channels
+    training: BackboneTraining = BackboneTraining()
 
 
 class DataSection(_Section):
@@ -34,18 +51,83 @@ class DataSection(_Section):
     std: tuple[float, ...] | None = None
 
 
-class ExitsSection(_Section):
-    """`[exits]`: where branches attach, what they are, when they may fire."""
+class HeadTraining(_Section):
+    """`[exits.training]`: what differs from HeadRecipe; `labels = "true"` trains on labels, not on the backbone's."""
 
-    placement: Literal["fine", "names"] = "fine"
-    count: int = Field(default=3, ge=1)
-    at: tuple[str, ...] = ()  # with placement = "names": blocks of the backbone
-    head: Literal["pooled", "pool", "conv1", "conv2", "conv3"] = "pooled"
-    max_disagreement: float = Field(default=0.01, ge=0, le=1)
-    cost_weight: float | None = Field(default=None, ge=0)  # lambda of PTEEnet's loss
-    auxiliary: float | None = Field(default=None, ge=0)  # weight of what is added to it; 0: PTEEnet's loss alone
     epochs: int | None = Field(default=None, ge=1)
     lr: float | None = Field(default=None, gt=0)
+    batch: int | None = Field(default=None, ge=1)
+    weight_decay: float | None = Field(default=None, ge=0)
+    loss: Literal["v0", "v1", "v2", "v3", "v4", "suffix"] | None = None
+    cost_weight: float | None = Field(default=None, ge=0)  # lambda
+    auxiliary: float | None = Field(default=None, ge=0)
+    confidence: Literal["log_odds", "agreement"] | None = None
+    kl: float | None = Field(default=None, ge=0)
+    kl_temperature: float | None = Field(default=None, gt=0)
+    survivors: float | None = Field(default=None, ge=0, le=1)
+    incremental: bool | None = None
+    views: int | None = Field(default=None, ge=1)
+    augment: Literal["none", "crop and flip"] | None = None
+    labels: Literal["backbone", "true"] = "backbone"
+
+
+def share(value: object) -> object:
+    """A fraction of 1 from what people write: "1%" and "1pp" are 0.01; anything else as it is."""
+    if isinstance(value, str) and (found := re.fullmatch(r"\s*([0-9.eE+-]+)\s*(%|pp)?\s*", value)):
+        try:
+            return float(found[1]) * (0.01 if found[2] else 1.0)
+        except ValueError:
+            return value
+    return value
+
+
+def _several(value: object) -> object:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+_Share = Annotated[float, BeforeValidator(share), Field(gt=0, lt=1)]
+_Shares = Annotated[tuple[_Share, ...], BeforeValidator(_several)]
+_Numbers = Annotated[tuple[Annotated[float, Field(gt=0)], ...], BeforeValidator(_several)]
+
+
+class ExitsSection(_Section):
+    """`[exits]`: where branches attach, what they are, what must hold when they fire."""
+
+    placement: Literal["search", "pareto", "fine", "linear", "golden", "names"] = "search"
+    count: int | None = Field(default=None, ge=1)  # of exits, 3 where left out; with "search" the most, any number
+    at: tuple[str, ...] = ()  # with "names": blocks of the backbone; with "search": the candidates, all where left out
+    head: Literal["pooled", "plain", "pool", "bnpool", "bnpool_relu", "conv1", "conv2", "conv3"] = "pooled"
+    cascade: bool = False  # heads read the logits of the one before; with "search": those that are fitted anew
+    refit: bool = False  # with "search": the chosen exits get new heads, trained together
+    training: HeadTraining = HeadTraining()
+    max_disagreement: _Shares = ()
+    max_drop: _Shares = ()
+    mean_cost: _Numbers = ()
+    mean_cycles: _Numbers = ()
+    delta: float = Field(default=0.05, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ExitsSection":
+        if self.at and self.placement not in ("names", "search"):
+            raise ValueError(f'at is for placement = "names" or "search", not "{self.placement}"')
+        if self.placement == "names" and (not self.at or self.count is not None):
+            raise ValueError('placement = "names" wants at = [blocks] and no count')
+        if self.placement == "search" and self.cascade and not self.refit:
+            raise ValueError('with placement = "search" cascade wants refit = true: candidates stand alone')
+        if self.placement != "search" and self.refit:
+            raise ValueError('refit is for placement = "search"')
+        return self
+
+    @property
+    def asks(self) -> tuple[Ask, ...]:
+        """What is asked for, the default operating point first; 1, 3 and 10 % disagreement where nothing is."""
+        given = (
+            (Quantity.DISAGREEMENT, self.max_disagreement),
+            (Quantity.DROP, self.max_drop),
+            (Quantity.MEAN_COST, self.mean_cost),
+            (Quantity.MEAN_CYCLES, self.mean_cycles),
+        )
+        return tuple(Ask(quantity, limit) for quantity, limits in given for limit in limits) or DEFAULT_ASKS
 
 
 class QuantizeSection(_Section):
@@ -100,6 +182,26 @@ def load_config(path: Path) -> Config:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
     except ValidationError as error:
         raise ConfigError(f"{path}: {_explain(error)}") from error
+
+
+def with_asks(config: Config, asked: Mapping[str, Sequence[str | float]], delta: float | None) -> Config:
+    """`config` with the operating points of a command line in place of its own, where that gives any.
+
+    Raises:
+        ConfigError: where the config has no exits, or a value is out of range.
+    """
+    if not asked and delta is None:
+        return config
+    if config.exits is None:
+        raise ConfigError("operating points are asked for, and the config has no section [exits]", hint="add one")
+    kept = config.exits.model_dump()
+    if asked:
+        kept |= dict.fromkeys(("max_disagreement", "max_drop", "mean_cost", "mean_cycles"), ())
+    changed = kept | dict(asked) | ({} if delta is None else {"delta": delta})
+    try:
+        return config.model_copy(update={"exits": ExitsSection.model_validate(changed)})
+    except ValidationError as error:
+        raise ConfigError(f"command line: {_explain(error)}") from error
 
 
 def _explain(error: ValidationError) -> str:

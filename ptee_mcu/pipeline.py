@@ -5,30 +5,24 @@ from pathlib import Path
 from ptee_mcu.artifacts import require_replaceable
 from ptee_mcu.boards import load as load_target
 from ptee_mcu.config import Config
-from ptee_mcu.data import divide, load, require_fits
+from ptee_mcu.data import load, require_fits
 from ptee_mcu.emit import emit
-from ptee_mcu.passes.equalize import equalize
-from ptee_mcu.passes.fold import fold
 from ptee_mcu.plan.make import make_plan
 from ptee_mcu.plan.plan import verify_plan
 from ptee_mcu.project import with_project
 from ptee_mcu.quant_graph import verify_quant_graph
 from ptee_mcu.report.console import Console
 from ptee_mcu.report.summary import Report
-from ptee_mcu.stages import (
-    attached,
-    calibrated_and_quantized,
-    captured,
-    float_accuracy,
-    measured,
-    reported,
-    trained_backbone,
-    trained_heads,
-    with_thresholds,
-)
+from ptee_mcu.stages.choosing import calibrated_and_quantized, evaluated, folded, selected, with_points
+from ptee_mcu.stages.inputs import divided
+from ptee_mcu.stages.reporting import float_accuracy, measured, reported
+from ptee_mcu.stages.training import attached, captured, refitted, trained_backbone, trained_heads
+from ptee_mcu.train.workspace import Workspace
 
 
-def build_project(config: Config, *, beside: Path, data: Path | None, out: Path, console: Console) -> Report:
+def build_project(
+    config: Config, *, beside: Path, data: Path | None, out: Path, work: Workspace, console: Console
+) -> Report:
     """Builds what `config` describes and writes it to `out`, replacing an earlier build as a whole.
 
     Args:
@@ -36,6 +30,7 @@ def build_project(config: Config, *, beside: Path, data: Path | None, out: Path,
         beside: folder of the config file, where weights are looked for first.
         data: folder with data sets and weights.
         out: folder to write.
+        work: what a killed build goes on from; discarded once `out` is written.
         console: shows progress.
 
     Raises:
@@ -44,18 +39,20 @@ def build_project(config: Config, *, beside: Path, data: Path | None, out: Path,
     require_replaceable(out)
     target = load_target(config.target.board)
     dataset = load(config.data.source, data)
-    splits = divide(dataset, pretrained=config.model.weights is not None, calibration=config.quantize.images)
+    splits = divided(config, dataset, beside=beside, data=data)
 
-    graph = captured(config, dataset, beside=beside, data=data)
-    require_fits(dataset, graph.input_shape, len(dataset.classes))
-    graph = trained_backbone(config, graph, splits, console)
-    graph = attached(config, graph)
-    graph = trained_heads(config, graph, splits, console)
+    backbone = captured(config, dataset, beside=beside, data=data)
+    require_fits(dataset, backbone.input_shape, len(dataset.classes))
+    backbone = trained_backbone(config, backbone, splits, console, work)
+    graph = attached(config, backbone)
+    graph = trained_heads(config, graph, splits, console, work)
+    graph = selected(config, graph, splits, console)
+    graph = refitted(config, backbone, graph, splits, console, work)
 
-    graph = fold(graph)
-    graph = equalize(graph) if config.quantize.equalize else graph
+    graph = folded(config, graph)
     quant_graph = calibrated_and_quantized(config, graph, splits, console)
-    quant_graph, outcomes = with_thresholds(config, quant_graph, splits, console)
+    said = evaluated(quant_graph, (splits.threshold_a, splits.threshold_b, splits.report), console)
+    quant_graph = with_points(config, quant_graph, splits, said, target, console)
     verify_quant_graph(quant_graph)
 
     plan = make_plan(quant_graph, target)
@@ -63,7 +60,8 @@ def build_project(config: Config, *, beside: Path, data: Path | None, out: Path,
     artifacts = emit(plan)
 
     ideal = float_accuracy(config, graph, splits, console)
-    report, inputs = reported(config, plan, splits, outcomes, ideal, console)
+    report, inputs = reported(config, plan, splits, said, ideal, console)
     report = measured(report, artifacts, plan, inputs, console)
     with_project(artifacts, plan, inputs, report).write(out)
+    work.discard()
     return report

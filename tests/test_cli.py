@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 CONFIG = """
 [model]
 name = "digits_cnn"
-epochs = 8
+training = { epochs = 8 }
 [data]
 source = "digits"
 mean = [0.305]
@@ -25,7 +25,7 @@ std = [0.376]
 [exits]
 placement = "names"
 at = ["block1", "block2"]
-epochs = 10
+training = { epochs = 10 }
 max_disagreement = 0.05
 [quantize]
 images = 60
@@ -148,7 +148,10 @@ def test_tables_are_for_people(built: Path) -> None:
 
 
 BAD = {
-    "a misspelled key": (("epochs = 8", "epoch = 8"), r"unknown key 'model.epoch'; did you mean 'epochs'\?"),
+    "a misspelled key": (
+        ("epochs = 8", "epoch = 8"),
+        r"unknown key 'model.training.epoch'; did you mean 'epochs'\?",
+    ),
     "an unknown model": (
         ("digits_cnn", "digit_cnn"),
         r"no network is called 'digit_cnn'[\s\S]*did you mean 'digits_cnn'",
@@ -158,12 +161,15 @@ BAD = {
         ("[build]", '[target]\nboard = "mps2"\n[build]'),
         r"no board is called 'mps2'[\s\S]*mps2_an386",
     ),
-    "missing weights": (("epochs = 8", 'weights = "gone.pt"'), r"model.weights: no such file: .*gone\.pt"),
+    "missing weights": (
+        ("training = { epochs = 8 }", 'weights = "gone.pt"'),
+        r"model.weights: no such file: .*gone\.pt",
+    ),
     "an unknown source": (('"digits"', '"digitz"'), r"unknown data source 'digitz'"),
     "mean for other channels": (("[0.305]", "[0.3, 0.3]"), r"mean has 2 channels, std has 1"),
     "no data folder": (('"digits"', '"cifar10"'), r"no data folder"),
     "more exits than places": (
-        ('placement = "names"\nat = ["block1", "block2"]', "count = 9"),
+        ('placement = "names"\nat = ["block1", "block2"]', 'placement = "fine"\ncount = 9'),
         r"9 exits do not fit: Fine finds \d places",
     ),
 }

@@ -23,19 +23,20 @@ _FREE = Activation()
 class HeadSpec:
     """A branch: pool to about `pool_to` pixels a side, normalise, convolve, pool globally; classifier and confidence.
 
-    `norm` puts a BatchNorm with that activation on what was pooled. `convs` convolutions 3x3 with padding 1,
-    BatchNorm and ReLU follow; `stride` and `channels` are theirs, None keeping the channels of the tap. `pool_to` None
-    leaves the tap's resolution. `gap` False flattens where the others pool globally. `hidden` are the widths of layers
-    through which the confidence reads the logits; without any it reads the same features as the classifier.
+    `norm` puts a BatchNorm with that activation on what was pooled. A convolution 3x3 with padding 1, BatchNorm and
+    ReLU follows for each of `strides`; `channels` are theirs, None keeping the channels of the tap. `separable`: each
+    is one per channel and one 1x1, BatchNorm and ReLU behind both, a tenth of the work and of the weights. `pool_to`
+    None leaves the tap's resolution. `gap` False flattens where the others pool globally. `hidden` are the widths of
+    layers through which the confidence reads the logits; without any it reads the same features as the classifier.
 
     `cascade`: logits of exit n are W f + b + V logits of exit n - 1, f the features.
     """
 
     name: str
-    convs: int = 0
+    strides: tuple[int, ...] = ()
     pool_to: int | None = None
-    stride: int = 1
     channels: int | None = None
+    separable: bool = False
     hidden: tuple[int, ...] = ()
     norm: Activation | None = None
     gap: bool = True
@@ -47,16 +48,16 @@ HEADS: Mapping[str, HeadSpec] = MappingProxyType(
         head.name: head
         for head in (
             # A linear confidence cannot tell a clear winner among the logits: on ResNet-20 it saves next to nothing.
-            HeadSpec("pooled", convs=1, pool_to=8, stride=2, channels=32, hidden=(32, 32)),
+            HeadSpec("pooled", strides=(2,), pool_to=8, channels=32, hidden=(32, 32)),
             # plain, pool, bnpool: EENet, Demir and Akbas, arXiv 2409.05336
             HeadSpec("plain", gap=False),
             HeadSpec("pool"),
             HeadSpec("bnpool", norm=_FREE),
             # bnpool_relu, conv1..3 (ConvX): PTEEnet, Lahiany and Aperstein, arXiv 2501.02508
             HeadSpec("bnpool_relu", norm=_RELU),
-            HeadSpec("conv1", convs=1),
-            HeadSpec("conv2", convs=2),
-            HeadSpec("conv3", convs=3),
+            HeadSpec("conv1", strides=(1,)),
+            HeadSpec("conv2", strides=(1, 1)),
+            HeadSpec("conv3", strides=(1, 1, 1)),
         )
     }
 )
@@ -213,8 +214,12 @@ class _Builder:
             self.pool(head.pool_to)
         if head.norm is not None:
             self.normalise("", head.norm)
-        for i in range(1, head.convs + 1):
-            self.convolve(i, head.channels or self.shape[3], head.stride)
+        for i, stride in enumerate(head.strides, 1):
+            channels = head.channels or self.shape[3]
+            if head.separable:
+                self.separate(i, channels, stride)
+            else:
+                self.convolve(str(i), channels, stride)
         if head.gap:
             size = HW(self.shape[1], self.shape[2])
             self.add("gap", AvgPool2d(size, size))
@@ -236,12 +241,18 @@ class _Builder:
         if kernel != HW(1, 1):
             self.add("pool", AvgPool2d(kernel, kernel))
 
-    def convolve(self, i: int, out: int, stride: int) -> None:
+    def convolve(self, number: str, out: int, stride: int, kernel: int = _KERNEL) -> None:
+        scale = sqrt(2.0 / (out * kernel * kernel))
+        weight = self.rng.normal(0.0, scale, (out, kernel, kernel, self.shape[3]))
+        self.add(f"conv{number}", Conv2d(HW(stride, stride), Padding.same(kernel // 2, kernel // 2)), weight=weight)
+        self.normalise(number, _RELU)
+
+    def separate(self, i: int, out: int, stride: int) -> None:
         channels = self.shape[3]
-        scale = sqrt(2.0 / (out * _KERNEL * _KERNEL))
-        weight = self.rng.normal(0.0, scale, (out, _KERNEL, _KERNEL, channels))
-        self.add(f"conv{i}", Conv2d(HW(stride, stride), Padding.same(1, 1)), weight=weight)
-        self.normalise(str(i), _RELU)
+        weight = self.rng.normal(0.0, sqrt(2.0) / _KERNEL, (channels, _KERNEL, _KERNEL, 1))
+        self.add(f"conv{i}a", Conv2d(HW(stride, stride), Padding.same(1, 1), groups=channels), weight=weight)
+        self.normalise(f"{i}a", _RELU)
+        self.convolve(f"{i}b", out, 1, kernel=1)
 
     def normalise(self, number: str, act: Activation) -> None:
         ones, zeros = np.ones(self.shape[3]), np.zeros(self.shape[3])

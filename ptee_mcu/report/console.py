@@ -1,17 +1,18 @@
 """Tables and progress bars on the terminal; silent where the output is JSON."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console as RichConsole
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from ptee_mcu.report.summary import Report
+from ptee_mcu.report.tables import exit_remarks, exit_table, plain_table, point_remarks, point_table
 
 if TYPE_CHECKING:
     from ptee_mcu.compare import Comparison
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ptee_mcu.target import Target
 
 Advance = Callable[[int, int], None]  # (done, total)
+_WIDEST = 10_000  # characters of a table
 
 
 class Console:
@@ -48,27 +50,12 @@ class Console:
             yield lambda done, total: bar.update(task, completed=done, total=total)
 
     def report(self, report: Report) -> None:
-        """The table of a report."""
-        title = f"{report.name}: {report.images:,} images, {report.of}"
-        table = _table(title)
-        for header in ("exit", "after", "fires at"):
-            table.add_column(header, no_wrap=True)
-        for header in ("share %", "agree %", "right %", "MACs", "cost", "instr."):
-            table.add_column(header, justify="right", no_wrap=True)
-        for row in report.rows:
-            table.add_row(
-                row.name, row.after or "", "" if row.threshold is None else _threshold(row.threshold),
-                _percent(row.share), _percent(row.agreement), _percent(row.accuracy),
-                _number(row.macs), f"{row.macs / report.backbone_macs:.3f}", _number(row.instructions),
-            )  # fmt: skip
-        table.add_section()
-        table.add_row(
-            "mean", "", "", "", _percent(report.agreement), _percent(report.accuracy),
-            _number(report.mean_macs), f"{report.cost:.3f}", _number(report.mean_instructions),
-        )  # fmt: skip
-        self._out.print(table)
-        for line in _remarks(report):
-            self._out.print(line, markup=False, soft_wrap=True)
+        """The tables of a report; at full width, so that no figure is cut off."""
+        self._whole(exit_table(report))
+        self._lines(exit_remarks(report))
+        if report.points:
+            self._whole(point_table(report))
+            self._lines(point_remarks(report))
 
     def comparison(self, result: "Comparison") -> None:
         """The outcome of a comparison."""
@@ -84,7 +71,7 @@ class Console:
 
     def targets(self, boards: Sequence["Target"]) -> None:
         """The list of boards."""
-        table = _table()
+        table = plain_table()
         for header in ("name", "board", "core", "MHz", "flash", "SRAM", "emulated by"):
             table.add_column(header)
         for board in boards:
@@ -96,7 +83,7 @@ class Console:
 
     def tools(self, tools: Sequence["ToolStatus"]) -> None:
         """What is installed and what is missing."""
-        table = _table()
+        table = plain_table()
         for header in ("tool", "version", "needed for", "how to get it"):
             table.add_column(header, overflow="fold")
         for tool in tools:
@@ -108,43 +95,14 @@ class Console:
             )
         self._out.print(table)
 
+    def _whole(self, table: Table) -> None:
+        """A table as wide as it needs to be, however narrow the terminal, or the 80 columns of a pipe."""
+        table.width = Measurement.get(self._out, self._out.options.update(max_width=_WIDEST), table).maximum
+        self._out.print(table, crop=False, no_wrap=True, overflow="ignore")
 
-def _remarks(report: Report) -> Iterator[str]:
-    if report.full_accuracy is not None:
-        yield f"without exits, the same images: {_percent(report.full_accuracy)} % accuracy in int8"
-    if report.baseline is not None:
-        known = report.baseline
-        yield (
-            f"without exits, all {known.images:,} test images: {_percent(known.int8_accuracy)} % in int8, "
-            f"{_percent(known.float_accuracy)} % in float32"
-        )
-    yield (
-        f"cost: mean {report.cost:.3f}, worst {report.worst_cost:.3f} of the backbone's {report.backbone_macs:,} MACs, "
-        "every evaluated head charged"
-    )
-    flash = "" if report.flash_bytes is None else f"; linked: {report.flash_bytes:,} B of flash"
-    ram = "" if report.ram_bytes is None else f", {report.ram_bytes:,} B of static RAM"
-    yield f"memory: arena {report.arena_bytes:,} B, constants {report.weight_bytes:,} B{flash}{ram}"
-    yield from (f"note: {note}" for note in report.notes)
-
-
-def _table(title: str | None = None) -> Table:
-    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-
-
-def _threshold(code: int) -> str:
-    return "never" if code == 128 else str(code)
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.2f}"
-
-
-def _number(value: float | None) -> str:
-    """Four or more digits of a count, in millions where it has them."""
-    if value is None:
-        return "-"
-    return f"{value / 1e6:,.3f} M" if value >= 1e6 else f"{value:,.0f}"
+    def _lines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self._out.print(line, markup=False, soft_wrap=True)
 
 
 def _kib(nbytes: int) -> str:

@@ -1,13 +1,21 @@
 """What a network did with a set of images, per exit and on average; every evaluated head is charged."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, TypeAlias
+from enum import Enum
+from math import isfinite
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from ptee_mcu.exits.costs import nominal_exit_costs
+from ptee_mcu.exits.outcomes import ExitRisk
 from ptee_mcu.plan.plan import Plan
+from ptee_mcu.report.points import PointRow, last_reached
+
+if TYPE_CHECKING:  # it loads scipy.optimize, which commands that measure no reliability do without
+    from ptee_mcu.exits.reliability import Reliability
 
 Integers: TypeAlias = npt.NDArray[np.integer[Any]]
 
@@ -17,7 +25,9 @@ class ExitRow:
     """One exit: who left there, how right they were, what leaving there costs.
 
     `share`, `agreement` and `accuracy` are fractions; the last two are of those that left here, None where unknown.
-    `macs` and `instructions` are totals up to and including this exit's head.
+    `macs` and `instructions` are totals up to and including this exit's head, every head on the way charged.
+    `nominal` is the papers' cost of this exit over the backbone's, in MACs: the trunk and its own head alone, none at
+    the final exit; None where the network has no early exit.
     """
 
     name: str
@@ -28,11 +38,16 @@ class ExitRow:
     accuracy: float | None
     macs: int
     instructions: int | None
+    nominal: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """Accuracy of the network without its exits, in int8 and in float32, on all test images."""
+    """Accuracy of the network without its exits, in int8 and in float32, on the held-out images.
+
+    Those are threshold A, threshold B and the report together, whichever part of the data set each was taken from; the
+    backbone was trained on none of them.
+    """
 
     images: int
     int8_accuracy: float
@@ -45,6 +60,9 @@ class Report:
 
     `cost` is the mean MACs over the MACs of the backbone alone; `accuracy` against labels, `agreement` with the
     network's own final exit: two figures, never one. `full_accuracy` is that of the final exit on every image.
+    `worst_cost` is that of the last exit that can be reached. `nominal_cost` is the mean of the papers' costs, for
+    comparison with papers only; None without early exits. `points` are all operating points on the report images;
+    `reliability` and `risks`, per exit under the default point, are estimates and certified by nothing.
     """
 
     name: str
@@ -65,10 +83,14 @@ class Report:
     ram_bytes: int | None = None
     baseline: Baseline | None = None
     notes: tuple[str, ...] = ()
+    nominal_cost: float | None = None
+    points: tuple[PointRow, ...] = ()
+    reliability: "tuple[Reliability, ...]" = ()
+    risks: tuple[ExitRisk, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """The same for json.dumps."""
-        return asdict(self)
+        """The same for json.dumps, NaN forbidden: enums as their values, what is not a finite number as None."""
+        return {name: _plain(value) for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,6 +111,9 @@ def summarise(  # noqa: D417 - the rest is Report's
     instructions: Sequence[int | None] | None = None,
     baseline: Baseline | None = None,
     notes: Sequence[str] = (),
+    points: Sequence[PointRow] = (),
+    reliability: "Sequence[Reliability]" = (),
+    risks: Sequence[ExitRisk] = (),
 ) -> Report:
     """The report on `answers`.
 
@@ -96,13 +121,17 @@ def summarise(  # noqa: D417 - the rest is Report's
         plan: of the network that answered.
         answers: per image.
         instructions: cumulative instructions of leaving at each exit, where they were counted.
+        risks: one per exit, in order, or none.
     """
     graph = plan.graph
     macs, backbone = graph.exit_macs(graph.point), graph.backbone_macs()
     counts = list(instructions) if instructions is not None else [None] * len(macs)
+    assert len(risks) in (0, len(macs))
+    early = len(macs) > 1
+    nominal: Sequence[float | None] = nominal_exit_costs(graph) if early else [None] * len(macs)
     thresholds = (*graph.point.thresholds, None)
     rows = tuple(
-        _row(answers, i, leave.name, leave.tap, thresholds[i], macs[i], counts[i])
+        _row(answers, i, leave.name, leave.tap, thresholds[i], macs[i], counts[i], nominal[i])
         for i, leave in enumerate(graph.exits)
     )
     mean_macs = float(sum(row.share * row.macs for row in rows))
@@ -118,7 +147,7 @@ def summarise(  # noqa: D417 - the rest is Report's
         backbone_macs=backbone,
         mean_macs=mean_macs,
         cost=mean_macs / backbone,
-        worst_cost=macs[-1] / backbone,
+        worst_cost=macs[last_reached(graph.point.thresholds)] / backbone,
         mean_instructions=mean_instructions,
         agreement=_mean_equal(answers.labels, answers.final),
         accuracy=_mean_equal(answers.labels, answers.truth),
@@ -127,11 +156,22 @@ def summarise(  # noqa: D417 - the rest is Report's
         weight_bytes=plan.weight_bytes,
         baseline=baseline,
         notes=tuple(notes),
+        nominal_cost=float(sum(row.share * (row.nominal or 0.0) for row in rows)) if early else None,
+        points=tuple(points),
+        reliability=tuple(reliability),
+        risks=tuple(risks),
     )
 
 
 def _row(
-    answers: Answers, exit_: int, name: str, after: str | None, threshold: int | None, macs: int, count: int | None
+    answers: Answers,
+    exit_: int,
+    name: str,
+    after: str | None,
+    threshold: int | None,
+    macs: int,
+    count: int | None,
+    nominal: float | None,
 ) -> ExitRow:
     here = answers.exits == exit_
     return ExitRow(
@@ -143,6 +183,7 @@ def _row(
         accuracy=_mean_equal(answers.labels, answers.truth, here),
         macs=macs,
         instructions=count,
+        nominal=nominal,
     )
 
 
@@ -155,3 +196,18 @@ def _mean_equal(
         return None
     same = labels == other if here is None else (labels == other)[here]
     return float(same.mean()) if same.size else None
+
+
+def _plain(value: Any) -> Any:
+    """`value` of bool, int, float, str, None, list and dict alone."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Enum):
+        return _plain(value.value)
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not isfinite(value):
+        return None
+    return value

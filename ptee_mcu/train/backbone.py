@@ -12,6 +12,7 @@ from ptee_mcu.graph import Graph
 from ptee_mcu.preprocess import Normalisation
 from ptee_mcu.train.batches import Batches, require_images
 from ptee_mcu.train.checkpoint import Checkpoint, digest
+from ptee_mcu.train.device import found_device
 from ptee_mcu.train.loop import descend
 from ptee_mcu.train.module import GraphModule
 from ptee_mcu.train.recipe import BackboneRecipe, Precision, Progress, no_progress
@@ -37,9 +38,9 @@ def train_backbone(
         recipe: by default BackboneRecipe().
         normalisation: of uint8 pixels.
         progress: told after every batch.
-        checkpoint: file that keeps the state; a training that was killed goes on from it and ends with the same
-            weights.
-        device: torch's name of what computes.
+        checkpoint: file that keeps the state, or a folder where the file is called after the training; one that was
+            killed goes on from it and ends with the same weights.
+        device: torch's name of what computes, or "auto".
 
     Raises:
         ModelError: where there are early exits, training diverges, or the checkpoint is damaged or another job's.
@@ -55,16 +56,19 @@ def train_backbone(
     classes = graph.shapes[logits][-1]
     if len(y) != len(x) or y.min() < 0 or y.max() >= classes:
         raise DataError(f"{len(y)} labels from {y.min()} to {y.max()} for {len(x)} images and {classes} classes")
-    module = GraphModule(graph).to(device)
+    place = found_device(device)
+    module = GraphModule(graph).to(place)
     batches = Batches(x, recipe.batch, augment=recipe.augment, normalisation=normalisation, seed=recipe.seed)
     truth = torch.from_numpy(y.copy())
     reduced = recipe.precision is Precision.BFLOAT16
 
     def loss_of(index: Tensor) -> Tensor:
-        with torch.autocast(module.device.type, torch.bfloat16, enabled=reduced):
-            answer = module(batches.inputs(index).to(device))[logits]
-        return F.cross_entropy(answer.float(), truth[index].to(device), label_smoothing=recipe.label_smoothing)
+        with torch.autocast(place.type, torch.bfloat16, enabled=reduced):
+            answer = module(batches.inputs(index).to(place))[logits]
+        return F.cross_entropy(answer.float(), truth[index].to(place), label_smoothing=recipe.label_smoothing)
 
     job = digest("backbone", graph, recipe, x, y, normalisation)
+    if checkpoint is not None and checkpoint.is_dir():
+        checkpoint /= f"backbone-{job[:16]}.checkpoint"
     descend("backbone", module, loss_of, batches, recipe, progress, Checkpoint(checkpoint, job))
-    return module.to_graph()
+    return module.to("cpu").to_graph()

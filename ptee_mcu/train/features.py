@@ -16,28 +16,19 @@ from ptee_mcu.data import Images
 from ptee_mcu.errors import ModelError
 from ptee_mcu.graph import Graph
 from ptee_mcu.preprocess import Normalisation
-from ptee_mcu.tensor import Shape
 from ptee_mcu.train.batches import Batches
 from ptee_mcu.train.checkpoint import digest
 from ptee_mcu.train.module import GraphModule
 from ptee_mcu.train.recipe import Augment
+from ptee_mcu.train.workspace import GIB
 
 Values: TypeAlias = dict[str, Tensor]
 Matrix: TypeAlias = "np.memmap[tuple[int, int], np.dtype[Any]]"
 Told: TypeAlias = Callable[[int, int], None]  # images done, images in all
 
-GIB = 2**30
 _CHUNK = 1000  # images between two marks of progress
 _BATCH = 100  # images that go through the trunk at once: what they make stays in the cache
 _STATE = "state.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Workspace:
-    """A folder for what training keeps between runs: checkpoints and features, these within `budget` bytes."""
-
-    folder: Path
-    budget: int = 8 * GIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +59,7 @@ class FeatureStore:
         graph = trunk.graph
         self.trunk, self.views = trunk, views
         self.tensors = tuple(t for t in trunk.outputs if t != graph.exits[-1].logits)
-        self.shapes: tuple[Shape, ...] = tuple(graph.shapes[t][1:] for t in self.tensors)
+        self.shapes: tuple[tuple[int, ...], ...] = tuple(graph.shapes[t][1:] for t in self.tensors)
         self.logits = graph.exits[-1].logits
         images = (views.x, views.normalisation, views.augment.value, views.seed)
         key = digest(*trunk.nodes, self.tensors, self.logits, *images)

@@ -16,12 +16,14 @@ from ptee_mcu.graph import Exit, Graph, needed
 from ptee_mcu.preprocess import Normalisation
 from ptee_mcu.train.batches import Batches, inputs_of, require_images
 from ptee_mcu.train.checkpoint import Checkpoint, digest
-from ptee_mcu.train.features import FeatureStore, Told, Values, Views, Workspace, bytes_per_image
+from ptee_mcu.train.device import found_device
+from ptee_mcu.train.features import FeatureStore, Told, Values, Views, bytes_per_image
 from ptee_mcu.train.loop import Source, descend
 from ptee_mcu.train.loss import Objective
 from ptee_mcu.train.module import GraphModule
 from ptee_mcu.train.recipe import Augment, HeadRecipe, Progress, no_progress, usual_augment
 from ptee_mcu.train.terms import HeadOutputs
+from ptee_mcu.train.workspace import Workspace
 
 _PROBE_IMAGES = 16
 
@@ -35,7 +37,6 @@ def train_heads(
     normalisation: Normalisation | None = None,
     progress: Progress = no_progress,
     workspace: Workspace | None = None,
-    device: str = "cpu",
 ) -> Graph:
     """`graph` with its exit heads trained; the backbone is the same to the last bit, which is checked.
 
@@ -51,8 +52,7 @@ def train_heads(
         labels: true labels (N,) to train on in place of the backbone's answers.
         normalisation: of uint8 pixels.
         progress: told after every batch.
-        workspace: where features and checkpoints are kept; without one nothing is.
-        device: torch's name of what computes.
+        workspace: where features and checkpoints are kept and what computes; without one nothing is kept.
 
     Raises:
         ModelError: where there is no early exit, training diverges, or the workspace is damaged or full.
@@ -68,6 +68,7 @@ def train_heads(
         raise DataError(
             f"{len(labels)} labels from {labels.min()} to {labels.max()} for {len(x)} images and {classes} classes"
         )
+    device = found_device("cpu" if workspace is None else workspace.device)
     trunk = _trunk(graph)
     probe = inputs_of(x[:_PROBE_IMAGES], normalisation)
     before = _answers(trunk, probe)

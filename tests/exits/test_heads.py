@@ -78,7 +78,7 @@ def test_a_conv_head_keeps_resolution_and_channels() -> None:
 
 def test_convolutions_start_kaiming_normal_by_fan_out() -> None:
     graph = two_blocks()
-    wide = HeadSpec("wide", convs=1, channels=400)
+    wide = HeadSpec("wide", strides=(1,), channels=400)
     weight = attach(graph, graph.taps, wide).node("exit0.conv1").params["weight"]
     assert weight.std() == pytest.approx(np.sqrt(2 / (400 * 9)), rel=0.02)
     assert abs(weight.mean()) < 1e-3

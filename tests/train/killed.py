@@ -20,6 +20,7 @@ from ptee_mcu.train import checkpoint, features  # noqa: E402
 from ptee_mcu.train.backbone import train_backbone  # noqa: E402
 from ptee_mcu.train.heads import train_heads  # noqa: E402
 from ptee_mcu.train.recipe import Augment, BackboneRecipe, HeadRecipe  # noqa: E402
+from ptee_mcu.train.workspace import Workspace  # noqa: E402
 
 kind, folder, steps = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 checkpoint._EVERY_SECONDS = float(os.environ.get("EVERY", "0"))
@@ -46,6 +47,6 @@ if kind == "backbone":
 else:
     heads = HeadRecipe(epochs=4, batch=16, views=2, augment=Augment.CROP_FLIP, incremental=kind == "incremental")
     result = train_heads(
-        attach(graph, graph.taps, HEADS["pooled"]), x, heads, progress=progress, workspace=features.Workspace(folder)
+        attach(graph, graph.taps, HEADS["pooled"]), x, heads, progress=progress, workspace=Workspace(folder)
     )
 graph_file.save(result, folder / "result")

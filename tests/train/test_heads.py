@@ -11,10 +11,11 @@ from ptee_mcu.exits.heads import HEADS, attach, head_nodes
 from ptee_mcu.graph import Graph, forward
 from ptee_mcu.tensor import Float, readonly
 from ptee_mcu.train import heads
-from ptee_mcu.train.features import FeatureStore, Workspace
+from ptee_mcu.train.features import FeatureStore
 from ptee_mcu.train.heads import read_by_heads, train_heads
 from ptee_mcu.train.module import GraphModule
 from ptee_mcu.train.recipe import Augment, HeadRecipe
+from ptee_mcu.train.workspace import Workspace
 
 QUICK = HeadRecipe(epochs=2, batch=32)
 

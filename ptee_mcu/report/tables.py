@@ -1,0 +1,148 @@
+"""The tables and remarks of a report as rich tables and lines of text."""
+
+from collections.abc import Iterator
+
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table
+
+from ptee_mcu.quant_graph import NEVER
+from ptee_mcu.report.points import PointRow
+from ptee_mcu.report.summary import Report
+
+_SCORES = {"softmax": "softmax", "confidence": "sigmoid"}  # what a probability is read from, as papers call it
+_NOMINAL = "nominal: PTEEnet's own figure, which charges the last head alone; for comparison with papers only"
+
+
+def plain_table(title: str | None = None) -> Table:
+    """An empty table in the one style there is."""
+    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+
+
+def exit_table(report: Report) -> Table:
+    """One row per exit under the point reported on, and the mean."""
+    nominal = report.nominal_cost is not None
+    table = plain_table(escape(f"{report.name}: {report.images:,} images, {report.of}"))
+    for header in ("exit", "after", "fires at"):
+        table.add_column(header, no_wrap=True)
+    costs = ("cost", "nominal") if nominal else ("cost",)
+    for header in ("share %", "agree %", "right %", "MACs", *costs, "instr."):
+        table.add_column(header, justify="right", no_wrap=True)
+    for row in report.rows:
+        table.add_row(
+            escape(row.name), escape(row.after or ""), "" if row.threshold is None else _threshold(row.threshold),
+            percent(row.share), percent(row.agreement), percent(row.accuracy), number(row.macs),
+            f"{row.macs / report.backbone_macs:.3f}", *([_cost(row.nominal)] if nominal else []),
+            number(row.instructions),
+        )  # fmt: skip
+    table.add_section()
+    table.add_row(
+        "mean", "", "", "", percent(report.agreement), percent(report.accuracy), number(report.mean_macs),
+        f"{report.cost:.3f}", *([_cost(report.nominal_cost)] if nominal else []), number(report.mean_instructions),
+    )  # fmt: skip
+    return table
+
+
+def point_table(report: Report) -> Table:
+    """One row per operating point."""
+    table = plain_table("operating points, on the same images")
+    for header in ("point", "asked", "certified"):
+        table.add_column(header, no_wrap=True)
+    for header in ("agree %", "right %", "cost", "worst", "exit shares %"):
+        table.add_column(header, justify="right", no_wrap=True)
+    for row in report.points:
+        table.add_row(
+            ("* " if row.default else "  ") + escape(row.name), _asked(row), _certified(row), percent(row.agreement),
+            percent(row.accuracy), _cost(row.cost), _cost(row.worst_cost),
+            " / ".join(f"{100 * share:.1f}" for share in row.shares),
+        )  # fmt: skip
+    return table
+
+
+def exit_remarks(report: Report) -> Iterator[str]:
+    """What belongs beneath the table of exits."""
+    if report.nominal_cost is not None:
+        yield _NOMINAL
+    if report.full_accuracy is not None:
+        yield f"without exits, the same images: {percent(report.full_accuracy)} % accuracy in int8"
+    if report.baseline is not None:
+        known = report.baseline
+        yield (
+            f"without exits, all {known.images:,} held-out images (for thresholds and report): "
+            f"{percent(known.int8_accuracy)} % in int8, {percent(known.float_accuracy)} % in float32"
+        )
+    yield (
+        f"cost: mean {report.cost:.3f}, worst {report.worst_cost:.3f} of the backbone's {report.backbone_macs:,} MACs, "
+        "every evaluated head charged"
+    )
+    yield from _per_exit(report)
+    flash = "" if report.flash_bytes is None else f"; linked: {report.flash_bytes:,} B of flash"
+    ram = "" if report.ram_bytes is None else f", {report.ram_bytes:,} B of static RAM"
+    yield f"memory: arena {report.arena_bytes:,} B, constants {report.weight_bytes:,} B{flash}{ram}"
+    yield from (f"note: {note}" for note in report.notes)
+
+
+def point_remarks(report: Report) -> Iterator[str]:
+    """What belongs beneath the table of operating points."""
+    yield "*: the default; agree: with the network's own final exit; right: against labels"
+    if any(row.certified for row in report.points):
+        yield (
+            "certified: with that probability over the choosing images, all certified points together keep what was "
+            "asked on new images from the same source"
+        )
+    yield from (f"note: {row.name}: {row.note}" for row in report.points if row.note is not None)
+
+
+def percent(share: float | None) -> str:
+    """A fraction in percent; "-" where unknown."""
+    return "-" if share is None else f"{100 * share:.2f}"
+
+
+def number(value: float | None) -> str:
+    """Four or more digits of a count, in millions where it has them; "-" where unknown."""
+    if value is None:
+        return "-"
+    return f"{value / 1e6:,.3f} M" if value >= 1e6 else f"{value:,.0f}"
+
+
+def _per_exit(report: Report) -> Iterator[str]:
+    """One line per exit: the risk of those that left there, how far its probabilities can be believed."""
+    for row, risk in zip(report.rows, report.risks or [None] * len(report.rows), strict=True):
+        parts = []
+        if risk is not None:
+            rates = f"{percent(risk.disagree)} % of them disagree, {percent(risk.wrong)} % are wrong"
+            parts.append(f"{risk.count:,} left here, {rates}" if risk.count else "nobody left here")
+        parts += [
+            f"{_SCORES[each.score.value]} temperature {each.temperature:.2f}, "
+            f"ECE {percent(each.ece_before)} -> {percent(each.ece_after)} %"
+            for each in report.reliability
+            if each.exit == row.name
+        ]
+        if parts:
+            yield f"{row.name}: " + "; ".join(parts)
+
+
+def _threshold(code: int) -> str:
+    return "never" if code == NEVER else str(code)
+
+
+def _cost(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _asked(row: PointRow) -> str:
+    if row.asked is None:
+        return "-"
+    match row.quantity:
+        case "disagreement":
+            return f"disagreement {100 * row.asked:.4g} %"
+        case "drop":
+            return f"drop {100 * row.asked:.4g} pp"
+        case "mean_cost":
+            return f"mean cost {row.asked:.4g}"
+        case _:
+            return f"{row.quantity.replace('_', ' ')} {row.asked:,.0f}"
+
+
+def _certified(row: PointRow) -> str:
+    return "not certified" if row.delta is None else f"at {100 * (1 - row.delta):.4g} %"

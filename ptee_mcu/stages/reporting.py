@@ -1,0 +1,103 @@
+"""What the compiled network does on images that nothing was chosen on, and what it takes on the board."""
+
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from ptee_mcu.artifacts import Artifacts
+from ptee_mcu.config import Config
+from ptee_mcu.data import Splits, chance_warning, require_reportable
+from ptee_mcu.errors import ToolMissingError
+from ptee_mcu.execute import count_instructions, linked_memory
+from ptee_mcu.exits.outcomes import Outcomes, exit_taken, risk_per_exit
+from ptee_mcu.exits.reliability import measure
+from ptee_mcu.graph import Graph
+from ptee_mcu.plan.plan import Plan
+from ptee_mcu.project import Inputs
+from ptee_mcu.report.console import Console
+from ptee_mcu.report.points import point_rows
+from ptee_mcu.report.summary import Answers, Baseline, Report, summarise
+from ptee_mcu.stages.choosing import Said
+from ptee_mcu.stages.inputs import codes_of, real_inputs
+
+_COUNTED_INPUTS = 2  # instruction counts vary with data by about 6e-6 (M4)
+_LOSS_WARNING = 0.01
+
+
+def float_accuracy(config: Config, graph: Graph, splits: Splits, console: Console) -> float:
+    """Accuracy of the float backbone on the held-out images: threshold A, threshold B and report."""
+    from ptee_mcu.train.predict import predict  # noqa: PLC0415
+
+    parts = (splits.threshold_a, splits.threshold_b, splits.report)
+    x = np.concatenate([split.x for split in parts])
+    truth = np.concatenate([split.y for split in parts])
+    with console.progress(f"float32 accuracy on {len(x):,} images") as advance:
+        labels = predict(graph, lambda start, stop: real_inputs(config, x[start:stop]), len(x), advance)
+    return float((labels == truth).mean())
+
+
+def reported(
+    config: Config, plan: Plan, splits: Splits, said: dict[str, Said], float_share: float, console: Console
+) -> tuple[Report, Inputs]:
+    """The report on the report split, and that split as the project's inputs."""
+    split = splits.report
+    require_reportable(split)
+    result = said[split.name].outcomes
+    thresholds = plan.graph.point.thresholds
+    answers = answers_of(result, thresholds)
+    right = np.concatenate([s.outcomes.labels[-1] == s.outcomes.split.y for s in said.values()])
+    baseline = Baseline(len(right), float(right.mean()), float_share)
+    if float_share - baseline.int8_accuracy > _LOSS_WARNING:
+        console.warn(
+            f"int8 loses {100 * (float_share - baseline.int8_accuracy):.2f} points of accuracy against float32; "
+            "try quantize.equalize, quantize.bias_correction, another observer or more images"
+        )
+    commonest = np.bincount(split.y).max() / len(split)
+    if warning := chance_warning(baseline.int8_accuracy, plan.graph.classes, len(right), commonest=float(commonest)):
+        console.warn(warning)
+    notes = [splits.describe(), *splits.notes]
+    if config.exits is not None and len(plan.graph.exits) == 1:
+        notes.append("no exit is worth its cost for what is asked: the network has none")
+    of = f"report split of {splits.dataset}"
+    early, a = len(plan.graph.exits) > 1, splits.threshold_a
+    report = summarise(
+        plan, answers, of=of, baseline=baseline, notes=notes,
+        points=point_rows(plan.graph, result),
+        reliability=measure(a, said[a.name].scores, split, said[split.name].scores) if early else (),
+        risks=risk_per_exit(result, answers.exits) if early else (),
+    )  # fmt: skip
+    x = split.x.view(np.uint8) if plan.graph.preprocess is not None else codes_of(plan.graph, split.x)
+    return report, Inputs(x, split.y, of)
+
+
+def answers_of(outcomes: Outcomes, thresholds: tuple[int, ...]) -> Answers:
+    """Who answers with what under `thresholds`."""
+    taken = exit_taken(outcomes.confidences, thresholds)
+    labels = outcomes.labels[taken, np.arange(outcomes.count)]
+    return Answers(taken, labels, outcomes.labels[-1], outcomes.split.y)
+
+
+def measured(report: Report, artifacts: Artifacts, plan: Plan, inputs: Inputs, console: Console) -> Report:
+    """`report` with instructions and linked memory, where the board's compiler and emulator are there."""
+    if plan.target.machine is None:
+        return replace(report, notes=(*report.notes, f"{plan.target.name} has no emulator: no instructions"))
+    try:
+        with console.progress("counting instructions") as advance, TemporaryDirectory() as work:
+            folder = Path(work) / "project"
+            artifacts.write(folder)
+            memory = linked_memory(folder, plan)
+            advance(1, 2)
+            counts = count_instructions(folder, plan, inputs.x[:_COUNTED_INPUTS])
+            advance(2, 2)
+    except ToolMissingError as error:
+        return replace(report, notes=(*report.notes, f"instructions were not counted: {error.args[0]}"))
+    rows = tuple(replace(row, instructions=count) for row, count in zip(report.rows, counts, strict=True))
+    return replace(
+        report,
+        rows=rows,
+        mean_instructions=float(sum(row.share * count for row, count in zip(rows, counts, strict=True))),
+        flash_bytes=memory.flash_bytes,
+        ram_bytes=memory.ram_bytes,
+    )
