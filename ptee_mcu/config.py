@@ -66,6 +66,8 @@ class HeadTraining(_Section):
     kl_temperature: float | None = Field(default=None, gt=0)
     survivors: float | None = Field(default=None, ge=0, le=1)
     incremental: bool | None = None
+    nominal_costs: bool | None = None
+    precision: Literal["float32", "bfloat16"] | None = None
     views: int | None = Field(default=None, ge=1)
     augment: Literal["none", "crop and flip"] | None = None
     labels: Literal["backbone", "true"] = "backbone"
@@ -96,7 +98,9 @@ class ExitsSection(_Section):
     placement: Literal["search", "pareto", "fine", "linear", "golden", "names"] = "search"
     count: int | None = Field(default=None, ge=1)  # of exits, 3 where left out; with "search" the most, any number
     at: tuple[str, ...] = ()  # with "names": blocks of the backbone; with "search": the candidates, all where left out
-    head: Literal["pooled", "plain", "pool", "bnpool", "bnpool_relu", "conv1", "conv2", "conv3"] = "pooled"
+    head: Literal[
+        "pooled2", "pooled", "separable", "plain", "pool", "bnpool", "bnpool_relu", "conv1", "conv2", "conv3"
+    ] = "pooled2"
     cascade: bool = False  # heads read the logits of the one before; with "search": those that are fitted anew
     refit: bool = False  # with "search": the chosen exits get new heads, trained together
     training: HeadTraining = HeadTraining()

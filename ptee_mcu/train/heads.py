@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ptee_mcu.data import Images, Labels
 from ptee_mcu.errors import DataError, ModelError, VerifyError
-from ptee_mcu.exits.costs import exit_costs
+from ptee_mcu.exits.costs import exit_costs, nominal_costs
 from ptee_mcu.exits.heads import cascade_edges, head_nodes
 from ptee_mcu.graph import Exit, Graph, needed
 from ptee_mcu.preprocess import Normalisation
@@ -21,7 +21,7 @@ from ptee_mcu.train.features import FeatureStore, Told, Values, Views, bytes_per
 from ptee_mcu.train.loop import Source, descend
 from ptee_mcu.train.loss import Objective
 from ptee_mcu.train.module import GraphModule
-from ptee_mcu.train.recipe import Augment, HeadRecipe, Progress, no_progress, usual_augment
+from ptee_mcu.train.recipe import Augment, HeadRecipe, Precision, Progress, no_progress, usual_augment
 from ptee_mcu.train.terms import HeadOutputs
 from ptee_mcu.train.workspace import Workspace
 
@@ -189,12 +189,14 @@ def _fit(
     final = graph.exits[-1].logits
     early = graph.exits[:-1] if only is None else graph.exits[: only + 1]
     objective = _objective(graph, len(early), recipe, only)
+    reduced = recipe.precision is Precision.BFLOAT16
 
     def loss_of(index: Tensor) -> Tensor:
         read = {name: value.to(device) for name, value in source.values(index).items()}
-        values = heads(*[read[name] for name in heads.inputs])
-        logits = tuple(values[e.logits] for e in early)
-        confidences = tuple(values[e.rule.tensor] for e in early if e.rule is not None)
+        with torch.autocast(device.type, torch.bfloat16, enabled=reduced):
+            values = heads(*[read[name] for name in heads.inputs])
+        logits = tuple(values[e.logits].float() for e in early)
+        confidences = tuple(values[e.rule.tensor].float() for e in early if e.rule is not None)
         labels = read[final].argmax(1) if truth is None else truth[index % len(truth)].to(device)
         return objective(HeadOutputs(logits, confidences, read[final], labels))
 
@@ -204,9 +206,10 @@ def _fit(
 
 def _objective(graph: Graph, early: int, recipe: HeadRecipe, only: int | None) -> Objective:
     """Of the first `early` exits and the final one; `only`: of them, the one that learns."""
+    costs_of = nominal_costs if recipe.nominal_costs else exit_costs
     return Objective(
         recipe.loss,
-        exit_costs(replace(graph, exits=(*graph.exits[:early], graph.exits[-1]))),
+        costs_of(replace(graph, exits=(*graph.exits[:early], graph.exits[-1]))),
         cost_weight=recipe.cost_weight,
         auxiliary=recipe.auxiliary,
         confidence=recipe.confidence,

@@ -68,8 +68,8 @@ class HeadRecipe:
     every exit on all images, and the confidence's distance to the log-odds of its own classifier's first choice; 0
     leaves the mixture loss alone. `confidence` is what that distance is to. `kl` weighs the divergence from the
     backbone's outputs, both softened by `kl_temperature`. `survivors`, in [0, 1], has each head train on what earlier
-    exits would pass on. `incremental` trains one
-    head after another. `views` is how many augmented views of each image are kept, used in turn by the epochs;
+    exits would pass on. `incremental` trains one head after another. `nominal_costs` charges an exit as the papers do,
+    with its own head alone. `views` is how many augmented views of each image are kept, used in turn by the epochs;
     `augment` None: what is usual for the images' shape.
     """
 
@@ -85,9 +85,11 @@ class HeadRecipe:
     kl_temperature: float = 2.0
     survivors: float = 0.0
     incremental: bool = False
+    nominal_costs: bool = False
     seed: int = 0
     augment: Augment | None = None
-    views: int = 4
+    views: int = 2
+    precision: Precision = Precision.FLOAT32
 
     def __post_init__(self) -> None:
         _require_positive(
