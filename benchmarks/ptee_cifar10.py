@@ -205,7 +205,8 @@ def page(data: Path, work: Path) -> str:
         taps = ", ".join(row["after"] for row in report["rows"][:-1])
         places.append(
             f"- {step.network}, seed {step.seed}: exits behind {taps}; without exits "
-            f"{percent(report['full_accuracy'])} % on the same images; arena {report['arena_bytes']:,} B, constants {report['weight_bytes']:,} B."
+            f"{percent(report['full_accuracy'])} % on the same images; arena {report['arena_bytes']:,} B, "
+            f"constants {report['weight_bytes']:,} B."
         )
     lines += ["", *places, ""]
     lines += static_rows(work, splits)

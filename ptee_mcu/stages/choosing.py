@@ -66,8 +66,9 @@ def selected(config: Config, graph: Graph, splits: Splits, console: Console) -> 
     said = evaluated(quant_graph, [splits.threshold_a], console)[splits.threshold_a.name]
     limits = tuple(dict.fromkeys(_limits(config.exits.asks)))
     costs = place_costs(quant_graph)
+    asked = config.exits
     with console.progress("selecting exits") as advance:
-        found = select_for(said.outcomes, costs, limits, most_exits=config.exits.count)
+        found = select_for(said.outcomes, costs, limits, most_exits=asked.count, tolerance=asked.tolerance)
         advance(1, 1)
     keep = [graph.exits[i].name for i in found.exits]
     console.say(_found(graph, found, costs.trunk[-1]))

@@ -64,20 +64,20 @@ def no_progress(done: int, total: int, text: str) -> None:
 class HeadRecipe:
     """Training of exit heads: Adam, learning rate falling to zero as a cosine.
 
-    `loss` names the mixture loss, `cost_weight` its lambda. `auxiliary` weighs what is added to it: cross-entropy of
-    every exit on all images, and the confidence's distance to the log-odds of its own classifier's first choice; 0
-    leaves the mixture loss alone. `confidence` is what that distance is to. `kl` weighs the divergence from the
+    `loss` is V0, under which no exit sees another, or a mixture loss with `cost_weight` as its lambda. `auxiliary`
+    weighs what is added: cross-entropy of every exit on all images, and the confidence's distance to its target
+    (`confidence`: by default the log-odds of its own classifier's first choice). `kl` weighs the divergence from the
     backbone's outputs, both softened by `kl_temperature`. `survivors`, in [0, 1], has each head train on what earlier
     exits would pass on. `incremental` trains one head after another. `nominal_costs` charges an exit as the papers do,
     with its own head alone. `views` is how many augmented views of each image are kept, used in turn by the epochs;
     `augment` None: what is usual for the images' shape.
     """
 
-    epochs: int = 6
+    epochs: int = 10
     lr: float = 2e-3
     batch: int = 128
     weight_decay: float = 1e-4
-    loss: Loss = Loss.SUFFIX
+    loss: Loss = Loss.V0
     cost_weight: float = 0.9
     auxiliary: float = 1.0
     confidence: ConfidenceTarget = ConfidenceTarget.LOG_ODDS
@@ -103,6 +103,11 @@ class HeadRecipe:
             survivors=self.survivors,
             seed=self.seed,
         )
+        if self.loss is Loss.V0 and not self.auxiliary:
+            raise ConfigError(
+                "loss v0 with auxiliary 0 teaches no confidence",
+                hint='choose another loss, such as "suffix", or auxiliary = 1',
+            )
 
 
 @dataclass(frozen=True, slots=True)
