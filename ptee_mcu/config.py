@@ -102,9 +102,7 @@ class ExitsSection(_Section):
         "pooled2", "pooled", "separable", "plain", "pool", "bnpool", "bnpool_relu", "conv1", "conv2", "conv3"
     ] = "pooled2"
     cascade: bool = False  # heads read the logits of the one before; with "search": those that are fitted anew
-    tolerance: float = Field(
-        default=0.02, ge=0, lt=1
-    )  # with "search": exits that save less of the mean cost are dropped
+    tolerance: float = Field(default=0.02, ge=0, lt=1)  # with "search": share of the mean cost that an exit must save
     refit: bool = False  # with "search": the chosen exits get new heads, trained together
     training: HeadTraining = HeadTraining()
     max_disagreement: _Shares = ()
