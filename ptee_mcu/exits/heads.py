@@ -49,7 +49,7 @@ HEADS: Mapping[str, HeadSpec] = MappingProxyType(
         for head in (
             # A linear confidence cannot tell a clear winner among the logits: on ResNet-20 it saves next to nothing.
             HeadSpec("pooled", strides=(2,), pool_to=8, channels=32, hidden=(32, 32)),
-            HeadSpec("pooled2", strides=(2, 2), pool_to=8, channels=64, hidden=(32, 32)),
+            HeadSpec("pooled2", strides=(2, 2), pool_to=8, channels=64, hidden=(32, 32), gap=False),
             HeadSpec("separable", strides=(1, 2, 2), pool_to=8, channels=64, separable=True, hidden=(32, 32)),
             # plain, pool, bnpool: EENet, Demir and Akbas, arXiv 2409.05336
             HeadSpec("plain", gap=False),
