@@ -1,11 +1,12 @@
 """Early exits on CIFAR-10 ResNets, int8: ours, a faithful PTEEnet, and the smaller network one would take instead.
 
-    python benchmarks/ptee_cifar10.py --data DIR [--work FOLDER] [--only STEP ...] [--table] [--json]
+    python benchmarks/ptee_cifar10.py --data DIR [--work FOLDER] [--only STEP ...] [--table] [--outcomes FILE.npz] [--json]
 
 DIR holds cifar-10-batches-bin/ (or -py/) and the weights resnet20-12fca82f.th, resnet32-d509ac18.th and
 resnet56-4bfd9763.th of akamaster/pytorch_resnet_cifar10. Every step is one `ptee-mcu build` or `ptee-mcu train`; one
 that FOLDER holds already is not run again, and one that was interrupted goes on. `--only` runs some steps, `--table`
-none; either way docs/benchmarks/ptee.md is written from the steps that are there. On two cores the whole takes about
+none; either way docs/benchmarks/ptee.md is written from the steps that are there. `--outcomes` also stores what every
+exit of ResNet-20, seed 0, says on all 10,000 test images, for benchmarks/guarantee.py. On two cores the whole takes about
 five hours, most of it the rivals' training.
 
 Thresholds come from 1,000 + 5,000 of the official test images, every figure from the other 4,000, which nothing was
@@ -14,6 +15,7 @@ chosen on. ResNet-14 is trained on 40,000 of the training images.
 
 import argparse
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -21,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ptee_points import Curve, our_curve, pteenet_curve, said
 
 from ptee_mcu.data import Splits, divide, load
@@ -126,9 +129,10 @@ def made(step: Step, data: Path, work: Path) -> None:
     out = work / step.name
     if (out / "report.json").is_file():
         return
-    path = work / f"{step.name}.toml"
+    path, kept = work / f"{step.name}.toml", work / f"{step.name}.work"
     path.write_text(step.config())
-    ptee("build", path, "--data", data, "--out", out, "--work", work / f"{step.name}.work", "--disk-budget", 16)
+    ptee("build", path, "--data", data, "--out", out, "--work", kept, "--disk-budget", 16)
+    shutil.rmtree(kept)
 
 
 def made_static(data: Path, work: Path) -> None:
@@ -238,6 +242,20 @@ def static_rows(work: Path, splits: Splits) -> list[str]:
     ]
 
 
+def store_outcomes(data: Path, work: Path, path: Path) -> None:
+    """Labels and confidence codes of every exit of our ResNet-20 on all test images, and their true labels."""
+    graph = load_project(work / STEPS[0].name).plan.graph
+    splits = divide(load("cifar10", data), pretrained=True)
+    parts = [said(graph, split) for split in (splits.threshold_a, splits.threshold_b, splits.report)]
+    np.savez_compressed(
+        path,
+        labels=np.concatenate([part.labels for part in parts], axis=1).astype(np.int8),
+        confidences=np.concatenate([part.confidences for part in parts], axis=1),
+        truth=np.concatenate([part.split.y for part in parts]).astype(np.int8),
+        costs=np.array(graph.exit_costs()),
+    )
+
+
 def main() -> None:
     """Runs the steps, prints and writes the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -245,6 +263,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "benchmarks" / "ptee")
     parser.add_argument("--only", nargs="*", choices=[STATIC, *(step.name for step in STEPS)], help="steps to run")
     parser.add_argument("--table", action="store_true", help="run nothing")
+    parser.add_argument("--outcomes", type=Path, help="file to write")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     work = options.work.resolve()
@@ -255,6 +274,8 @@ def main() -> None:
             made(step, options.data, work)
     if STATIC in wanted:
         made_static(options.data, work)
+    if options.outcomes is not None:
+        store_outcomes(options.data, work, options.outcomes)
     text = page(options.data, work)
     PAGE.parent.mkdir(parents=True, exist_ok=True)
     PAGE.write_text(text)

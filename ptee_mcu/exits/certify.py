@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+from typing import TypeAlias
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from ptee_mcu.exits.tail_bounds import Tally, betting_p_value, binomial_p_value,
 from ptee_mcu.quant_graph import ALWAYS, OperatingPoint
 
 _LEAST_IMAGES = 10  # of either split
+CostsAt: TypeAlias = Callable[[Vector], Sequence[float]]
 _COST = (Quantity.MEAN_COST, Quantity.MEAN_CYCLES)
 
 
@@ -29,8 +31,14 @@ class _Ground:
     b: Outcomes
     costs: tuple[float, ...]
     cycles: tuple[float, ...] | None
+    costs_at: CostsAt | None
     delta: float
     level: float
+
+    def cost(self, vector: Vector) -> float:
+        """Mean over B, without the heads that `vector` leaves out."""
+        costs = self.costs if self.costs_at is None else self.costs_at(vector)
+        return mean_cost(exit_taken(self.b.confidences, vector), costs)
 
     def prices(self, quantity: Quantity) -> tuple[float, ...]:
         """Costs per exit in the unit of `quantity`."""
@@ -45,6 +53,7 @@ def operating_points(
     *,
     delta: float = 0.05,
     cycles: Sequence[float] | None = None,
+    costs_at: CostsAt | None = None,
 ) -> tuple[OperatingPoint, ...]:
     """One point per ask, all valid together: P(any of them breaks its limit on new images) <= delta.
 
@@ -63,6 +72,8 @@ def operating_points(
         asks: what to promise, each once.
         delta: in (0, 1).
         cycles: of leaving at each exit; for asks of MEAN_CYCLES.
+        costs_at: `costs` under given thresholds, where heads of exits that never fire are not run; among certified
+            vectors the cheapest by it is taken.
 
     Raises:
         ConfigError: where an ask or delta is out of range, or cycles are asked for and not given.
@@ -73,7 +84,8 @@ def operating_points(
     _verify_outcomes(a, b, costs, cycles)
     if cycles is None and any(ask.quantity is Quantity.MEAN_CYCLES for ask in asks):
         raise ConfigError("mean_cycles is asked for, the cycles of the exits are not known", hint="name a target")
-    ground = _Ground(a, b, tuple(costs), tuple(cycles) if cycles is not None else None, delta, delta / len(asks))
+    known = tuple(cycles) if cycles is not None else None
+    ground = _Ground(a, b, tuple(costs), known, costs_at, delta, delta / len(asks))
     paths: dict[Quantity, tuple[Vector, ...]] = {}
     points = []
     for ask in asks:
@@ -92,7 +104,7 @@ def _within_harm(ground: _Ground, ask: Ask, path: tuple[Vector, ...]) -> Operati
     if firing and not found:
         useful = next(v for v in firing if _leaves_early(ground.a, v) >= USEFUL)
         return _point(ground, ask, never, 0.0, why_not(_tally(ground, ask, ground.b, useful), ask, ground.level))
-    best = min((never, *found), key=lambda v: mean_cost(exit_taken(ground.b.confidences, v), ground.costs))
+    best = min((never, *found), key=ground.cost)
     return _point(ground, ask, best, ask.limit if best != never else 0.0)
 
 
@@ -162,7 +174,7 @@ def _point(ground: _Ground, ask: Ask, vector: Vector, bound: float | None, note:
         quantity=ask.quantity.value,
         delta=ground.delta if bound is not None else None,
         bound=bound,
-        cost=mean_cost(taken, ground.costs),
+        cost=ground.cost(vector),
         note=note,
     )
 

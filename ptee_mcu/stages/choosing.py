@@ -24,7 +24,7 @@ from ptee_mcu.graph import Graph
 from ptee_mcu.passes.equalize import equalize
 from ptee_mcu.passes.fold import fold
 from ptee_mcu.plan.make import make_plan
-from ptee_mcu.quant_graph import QuantGraph
+from ptee_mcu.quant_graph import OperatingPoint, QuantGraph
 from ptee_mcu.quantize import quantize
 from ptee_mcu.report.console import Console
 from ptee_mcu.sim import evaluate
@@ -98,7 +98,13 @@ def with_points(
     if any(ask.quantity is Quantity.MEAN_CYCLES for ask in asks):
         cycles = exit_instructions(graph, target, splits.calibration, console)
     a, b = (said[split.name].outcomes for split in (splits.threshold_a, splits.threshold_b))
-    points = operating_points(a, b, graph.exit_costs(), asks, delta=config.exits.delta, cycles=cycles)
+
+    def costs_at(vector: tuple[int, ...]) -> tuple[float, ...]:
+        return graph.exit_costs(OperatingPoint("tried", vector))
+
+    points = operating_points(
+        a, b, graph.exit_costs(), asks, delta=config.exits.delta, cycles=cycles, costs_at=costs_at
+    )
     return replace(graph, points=points, default=0)
 
 

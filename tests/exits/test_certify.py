@@ -294,3 +294,18 @@ def test_outcomes_that_can_certify_nothing_are_refused() -> None:
     few = part(pool_of_two(), np.arange(9))
     with pytest.raises(DataError, match="thresholds holds 9 images, nothing can be promised from fewer than 10"):
         operating_points(few, b, COSTS, DEFAULT_ASKS)
+
+
+def test_a_point_whose_exits_cost_more_than_they_save_never_fires_where_heads_can_be_left_out() -> None:
+    dear = (1.4, 1.7, 2.0)
+    a, b = division(pool_of_two(), np.random.default_rng(5))
+    ask = Ask(Quantity.DISAGREEMENT, 0.03)
+
+    def costs_at(vector: Vector) -> tuple[float, ...]:
+        return (1.0, 1.0, 1.0) if vector == (NEVER, NEVER) else dear
+
+    [charged] = operating_points(a, b, dear, [ask])
+    [point] = operating_points(a, b, dear, [ask], costs_at=costs_at)
+    assert charged.cost is not None
+    assert min(charged.thresholds) < NEVER
+    assert (point.thresholds, point.cost) == ((NEVER, NEVER), 1.0)
