@@ -64,7 +64,7 @@ bench: $(VENV)/.dev  ## the tables of README and docs/benchmarks
 	$(BIN)/python benchmarks/bakenn.py
 	$(BIN)/python benchmarks/host_time.py
 	$(BIN)/python benchmarks/simulator.py
-	@echo "with CIFAR-10 and the weights in DIR: $(BIN)/python benchmarks/resnet20_cifar10.py --data DIR"
+	@echo "with CIFAR-10 and the weights in DIR: $(BIN)/python benchmarks/ptee_cifar10.py --data DIR"
 
 format: $(VENV)/.dev  ## apply ruff's fixes and formatting
 	$(BIN)/ruff check --fix .

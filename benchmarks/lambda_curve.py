@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from ptee_cifar10 import CONFIG, PTEENET, ROOT, WEIGHTS
 from ptee_points import curve, said, thresholds_of
+from ptee_steps import CONFIG, EXITS, PTEENET, ROOT, WEIGHTS
 
 from ptee_mcu.data import divide, load
 from ptee_mcu.exits.costs import nominal_exit_costs
@@ -32,7 +32,7 @@ def built(weight: float, data: Path, work: Path, *, deep: bool) -> Path:
     name = f"{network}_lambda_{round(10 * weight)}"
     out = work / name
     if not (out / "report.json").is_file():
-        exits = PTEENET.format(count=10 if deep else 3).replace("cost_weight = 0.9", f"cost_weight = {weight}")
+        exits = EXITS + PTEENET.format(count=10 if deep else 3).replace("cost_weight = 0.9", f"cost_weight = {weight}")
         exits = exits.replace("epochs = 10", f"epochs = {30 if deep else 5}")
         weights = "resnet110.safetensors" if deep else WEIGHTS[network]
         path = work / f"{name}.toml"
