@@ -118,7 +118,7 @@ def test_compare_names_the_op_whose_weights_differ_and_exits_with_1(built: Path,
     )
     assert spoilt != text
     weights.write_text(spoilt)
-    done = ptee("compare", "out", "--inputs", "10", "--json", cwd=tmp_path)
+    done = ptee("compare", "out", "--inputs", "10", "--force-exit", "all", "--json", cwd=tmp_path)
     assert done.returncode == 1
     result = json.loads(done.stdout)
     assert result["mismatched_bytes"] > 0

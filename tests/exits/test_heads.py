@@ -19,8 +19,11 @@ CONV = {
     i: [f"{role}{j}" for j in range(1, i + 1) for role in ("conv", "bn", "relu")] + ["gap", "classifier", "confidence"]
     for i in (1, 2, 3)
 }
+SEPARABLE = [f"{role}{i}{half}" for i in (1, 2, 3) for half in "ab" for role in ("conv", "bn", "relu")]
 NODES = {
     "pooled": POOLED,
+    "pooled2": [*POOLED[:4], "conv2", "bn2", "relu2", *POOLED[5:]],
+    "separable": ["pool", *SEPARABLE, *POOLED[4:]],
     "plain": ["classifier", "confidence"],
     "pool": ["gap", "classifier", "confidence"],
     "bnpool": ["bn", "gap", "classifier", "confidence"],
@@ -67,6 +70,20 @@ def test_the_pooled_head_pools_to_about_eight_and_strides() -> None:
     assert graph.shapes["exit1.conv1"] == (1, 4, 5, 32)
     assert graph.node("exit1.classifier").params["weight"].shape == (5, 32)
     assert graph.node("exit1.hidden1").params["weight"].shape == (32, 5)
+
+
+def test_the_head_of_two_convolutions_gives_all_its_pixels_to_the_classifier() -> None:
+    graph = attached("pooled2")
+    assert graph.shapes["exit0.conv2"] == (1, 2, 2, 64)
+    assert graph.node("exit0.classifier").params["weight"].shape == (5, 2 * 2 * 64)
+
+
+def test_a_separable_head_convolves_channels_one_by_one_and_mixes_them() -> None:
+    graph = attached("separable")
+    first, second = graph.node("exit0.conv1a"), graph.node("exit0.conv1b")
+    assert first.params["weight"].shape == (4, 3, 3, 1)
+    assert second.params["weight"].shape == (64, 1, 1, 4)
+    assert graph.shapes["exit0.conv3b"] == (1, 2, 2, 64)
 
 
 def test_a_conv_head_keeps_resolution_and_channels() -> None:
@@ -141,8 +158,17 @@ def test_a_norm_on_a_tap_becomes_a_depthwise_convolution_whose_macs_are_charged(
     assert exit_costs(folded)[0] == pytest.approx((stem + head) / (stem + late + fc))
 
 
-@pytest.mark.parametrize(("head", "cascade"), [("plain", False), ("bnpool", False), ("bnpool_relu", True),
-                                               ("pooled", True)])  # fmt: skip
+IN_C = [
+    ("plain", False),
+    ("bnpool", False),
+    ("bnpool_relu", True),
+    ("pooled", True),
+    ("pooled2", True),
+    ("separable", False),
+]
+
+
+@pytest.mark.parametrize(("head", "cascade"), IN_C)
 def test_a_head_in_c_equals_the_simulator(head: str, cascade: bool, tmp_path: Path) -> None:  # noqa: FBT001
     differential = Differential(quantized(with_lively_norms(attached(head, cascade=cascade))), tmp_path)
     for step in differential.plan.steps:
@@ -152,7 +178,7 @@ def test_a_head_in_c_equals_the_simulator(head: str, cascade: bool, tmp_path: Pa
 def test_an_unknown_head_lists_the_known_ones() -> None:
     with pytest.raises(
         ConfigError,
-        match="no exit head is called 'conv4'\n  hint: known heads: pooled, plain, pool, bnpool, bnpool_relu, conv1",
+        match="no exit head is called 'conv4'\n  hint: known heads: pooled, pooled2, separable, plain, pool, bnpool, bnpool_relu, conv1",
     ):
         find_head("conv4")
 
