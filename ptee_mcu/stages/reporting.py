@@ -66,7 +66,7 @@ def reported(
         plan, answers, of=of, baseline=baseline, notes=notes,
         points=point_rows(plan.graph, result),
         reliability=measure(a, said[a.name].scores, split, said[split.name].scores) if early else (),
-        risks=risk_per_exit(result, answers.exits) if early else (),
+        risks=risk_per_exit(result, exit_taken(result.confidences, thresholds)) if early else (),
     )  # fmt: skip
     x = split.x.view(np.uint8) if plan.graph.preprocess is not None else codes_of(plan.graph, split.x)
     return report, Inputs(x, split.y, of)
@@ -93,6 +93,9 @@ def measured(report: Report, artifacts: Artifacts, plan: Plan, inputs: Inputs, c
             advance(2, 2)
     except ToolMissingError as error:
         return replace(report, notes=(*report.notes, f"instructions were not counted: {error.args[0]}"))
+    if plan.graph.skipped(plan.graph.point.thresholds):
+        remark = "instructions are of a pass that evaluates every head; `run --on qemu` leaves out those that never fire"
+        report = replace(report, notes=(*report.notes, remark))
     rows = tuple(replace(row, instructions=count) for row, count in zip(report.rows, counts, strict=True))
     return replace(
         report,
