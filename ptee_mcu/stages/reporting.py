@@ -94,7 +94,7 @@ def measured(report: Report, artifacts: Artifacts, plan: Plan, inputs: Inputs, c
     except ToolMissingError as error:
         return replace(report, notes=(*report.notes, f"instructions were not counted: {error.args[0]}"))
     if plan.graph.skipped(plan.graph.point.thresholds):
-        remark = "instructions are of a pass that evaluates every head; `run --on qemu` leaves out those that never fire"
+        remark = "instructions are of a pass through every head; `run --on qemu` leaves out those that never fire"
         report = replace(report, notes=(*report.notes, remark))
     rows = tuple(replace(row, instructions=count) for row, count in zip(report.rows, counts, strict=True))
     return replace(
