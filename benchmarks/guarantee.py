@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     everything, costs = load(options.outcomes, options.costs)
-    page = report(everything, costs, options.divisions, options.outcomes.name)
+    page = report(everything, costs, options.divisions, str(options.outcomes))
     print(page)
     if options.write:
         (Path(__file__).resolve().parents[1] / PAGE).write_text(page + "\n")

@@ -116,7 +116,7 @@ def made(step: Step, data: Path, work: Path) -> None:
     path, kept = work / f"{step.name}.toml", work / f"{step.name}.work"
     path.write_text(step.config())
     ptee("build", path, "--data", data, "--out", out, "--work", kept, "--disk-budget", 16)
-    shutil.rmtree(kept)
+    shutil.rmtree(kept, ignore_errors=True)
 
 
 def made_static(data: Path, work: Path) -> None:
