@@ -67,6 +67,7 @@ class HeadTraining(_Section):
     survivors: float | None = Field(default=None, ge=0, le=1)
     incremental: bool | None = None
     nominal_costs: bool | None = None
+    warmup: int | None = Field(default=None, ge=0)
     precision: Literal["float32", "bfloat16"] | None = None
     views: int | None = Field(default=None, ge=1)
     augment: Literal["none", "crop and flip"] | None = None
@@ -110,6 +111,7 @@ class ExitsSection(_Section):
     mean_cost: _Numbers = ()
     mean_cycles: _Numbers = ()
     delta: float = Field(default=0.05, gt=0, lt=1)
+    certify: bool = True  # False: thresholds by what the choosing images gave, which promises nothing of new ones
 
     @model_validator(mode="after")
     def _consistent(self) -> "ExitsSection":
@@ -121,6 +123,8 @@ class ExitsSection(_Section):
             raise ValueError('with placement = "search" cascade wants refit = true: candidates stand alone')
         if self.placement != "search" and self.refit:
             raise ValueError('refit is for placement = "search"')
+        if not self.certify and (self.max_drop or self.mean_cost or self.mean_cycles):
+            raise ValueError("certify = false knows max_disagreement alone")
         return self
 
     @property

@@ -96,6 +96,21 @@ def test_a_build_killed_while_it_trains_goes_on_and_writes_the_same_bytes(built:
             assert (tmp_path / "out" / path.relative_to(built / "out")).read_bytes() == path.read_bytes(), path.name
 
 
+def test_without_certificate_small_data_gets_thresholds_and_the_report_says_what_they_are_worth(built: Path) -> None:
+    text = CONFIG.replace(
+        'max_disagreement = ["3%", "10%"]\nmean_cost = 0.7', 'max_disagreement = "1%"\ncertify = false'
+    )
+    text = text.replace('placement = "search"', 'placement = "names"\nat = ["block1", "block2"]').replace(
+        "refit = true", ""
+    )
+    (built / "loose.toml").write_text(text)
+    report = facts(ptee("build", "loose.toml", "--out", "loose", "--json", cwd=built))
+    [point] = report["points"]
+    assert not point["certified"]
+    assert "uncertified" in point["note"]
+    (built / "loose.toml").unlink()
+
+
 def test_a_device_that_is_not_there_is_named(built: Path) -> None:
     done = ptee("build", "build.toml", "--out", "no", "--device", "cuda:7", cwd=built)
     assert done.returncode == 2

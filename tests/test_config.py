@@ -63,7 +63,7 @@ BAD = {
     "foreign key": (
         "count = 3",
         "zzz = 3",
-        r"unknown key .exits.zzz.; known here: at, cascade, count",
+        r"unknown key .exits.zzz.; known here: at, cascade, certify",
     ),
     "wrong type": (
         "count = 3",
@@ -143,6 +143,7 @@ def test_a_command_line_with_a_wrong_limit_is_refused(tmp_path: Path) -> None:
         ('placement = "fine"\nat = ["layer1.0"]', r'at is for placement = "names" or "search", not "fine"'),
         ('placement = "names"', r'"names" wants at = \[blocks\] and no count'),
         ('placement = "search"\ncascade = true', r"cascade wants refit = true"),
+        ('placement = "fine"\ncertify = false\nmax_drop = 0.1', "certify = false knows max_disagreement alone"),
         ('placement = "fine"\nrefit = true', r'refit is for placement = "search"'),
     ],
 )

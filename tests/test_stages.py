@@ -56,6 +56,17 @@ def test_a_config_changes_the_recipe_of_the_network_and_nothing_else_of_it() -> 
     assert usual.seed == 0
 
 
+def test_a_first_stage_by_v0_makes_other_heads_than_the_loss_alone(tmp_path: Path) -> None:
+    splits = divide(load("digits"), pretrained=False)
+    asked = {"loss": "suffix", "cost_weight": 2.0, "auxiliary": 0.0}
+    one, two, v0 = (
+        heads(config(**given), splits, tmp_path / str(i))
+        for i, given in enumerate((asked, {**asked, "warmup": 1}, {"loss": "v0", "warmup": 1}))
+    )
+    assert not same(one, two)
+    assert same(v0, heads(config(loss="v0"), splits, tmp_path / "plain"))
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_heads_train_in_either_precision(tmp_path: Path, precision: str) -> None:
     splits = divide(load("digits"), pretrained=False)

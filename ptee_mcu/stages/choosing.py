@@ -20,6 +20,7 @@ from ptee_mcu.exits.outcomes import Outcomes, make_outcomes
 from ptee_mcu.exits.reliability import ExitScores, dequantized
 from ptee_mcu.exits.select import JointSelection, select_for
 from ptee_mcu.exits.subset import without_exits
+from ptee_mcu.exits.thresholds import choose
 from ptee_mcu.graph import Graph
 from ptee_mcu.passes.equalize import equalize
 from ptee_mcu.passes.fold import fold
@@ -94,17 +95,19 @@ def with_points(
     if config.exits is None or len(graph.exits) == 1:
         return graph
     asks = config.exits.asks
+    a, b = (said[split.name].outcomes for split in (splits.threshold_a, splits.threshold_b))
+    costs = graph.exit_costs()
+    if not config.exits.certify:
+        chosen = (choose(a, b, costs, max_disagreement=ask.limit, name=ask.name) for ask in asks)
+        return replace(graph, points=tuple(chosen), default=0)
     cycles = None
     if any(ask.quantity is Quantity.MEAN_CYCLES for ask in asks):
         cycles = exit_instructions(graph, target, splits.calibration, console)
-    a, b = (said[split.name].outcomes for split in (splits.threshold_a, splits.threshold_b))
 
     def costs_at(vector: tuple[int, ...]) -> tuple[float, ...]:
         return graph.exit_costs(OperatingPoint("tried", vector))
 
-    points = operating_points(
-        a, b, graph.exit_costs(), asks, delta=config.exits.delta, cycles=cycles, costs_at=costs_at
-    )
+    points = operating_points(a, b, costs, asks, delta=config.exits.delta, cycles=cycles, costs_at=costs_at)
     return replace(graph, points=points, default=0)
 
 

@@ -62,7 +62,7 @@ def train_backbone(
     truth = torch.from_numpy(y.copy())
     reduced = recipe.precision is Precision.BFLOAT16
 
-    def loss_of(index: Tensor) -> Tensor:
+    def loss_of(index: Tensor, _epoch: int) -> Tensor:
         with torch.autocast(place.type, torch.bfloat16, enabled=reduced):
             answer = module(batches.inputs(index).to(place))[logits]
         return F.cross_entropy(answer.float(), truth[index].to(place), label_smoothing=recipe.label_smoothing)

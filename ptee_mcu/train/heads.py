@@ -19,7 +19,7 @@ from ptee_mcu.train.checkpoint import Checkpoint, digest
 from ptee_mcu.train.device import found_device
 from ptee_mcu.train.features import FeatureStore, Told, Values, Views, bytes_per_image
 from ptee_mcu.train.loop import Source, descend
-from ptee_mcu.train.loss import Objective
+from ptee_mcu.train.loss import Objective, objective_at, two_stage
 from ptee_mcu.train.module import GraphModule
 from ptee_mcu.train.recipe import Augment, HeadRecipe, Precision, Progress, no_progress, usual_augment
 from ptee_mcu.train.terms import HeadOutputs
@@ -189,16 +189,17 @@ def _fit(
     final = graph.exits[-1].logits
     early = graph.exits[:-1] if only is None else graph.exits[: only + 1]
     objective = _objective(graph, len(early), recipe, only)
+    stages = two_stage(objective, recipe.warmup) if recipe.warmup else ((0, objective),)
     reduced = recipe.precision is Precision.BFLOAT16
 
-    def loss_of(index: Tensor) -> Tensor:
+    def loss_of(index: Tensor, epoch: int) -> Tensor:
         read = {name: value.to(device) for name, value in source.values(index).items()}
         with torch.autocast(device.type, torch.bfloat16, enabled=reduced):
             values = heads(*[read[name] for name in heads.inputs])
         logits = tuple(values[e.logits].float() for e in early)
         confidences = tuple(values[e.rule.tensor].float() for e in early if e.rule is not None)
         labels = read[final].argmax(1) if truth is None else truth[index % len(truth)].to(device)
-        return objective(HeadOutputs(logits, confidences, read[final], labels))
+        return objective_at(stages, epoch)(HeadOutputs(logits, confidences, read[final], labels))
 
     what = "exit heads" if only is None else f"head of {graph.exits[only].name}"
     descend(what, heads, loss_of, source, recipe, progress, checkpoint)

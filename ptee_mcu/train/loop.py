@@ -26,13 +26,13 @@ class Source(Protocol):
 def descend(
     what: str,
     module: nn.Module,
-    loss_of: Callable[[Tensor], Tensor],
+    loss_of: Callable[[Tensor, int], Tensor],
     batches: Source,
     recipe: BackboneRecipe | HeadRecipe,
     progress: Progress,
     checkpoint: Checkpoint | None = None,
 ) -> None:
-    """Minimises `loss_of` (indices of a batch's images) over the parameters of `module`, in place.
+    """Minimises `loss_of` (indices of a batch's images, number of the epoch) over the parameters of `module`, in place.
 
     Taken up from a checkpoint, it ends with the weights that it would have had without the interruption.
 
@@ -55,7 +55,7 @@ def descend(
         torch.manual_seed(recipe.seed)  # of Dropout
         run.restore(keep.load())
         for index in run.remaining():
-            loss = loss_of(index)
+            loss = loss_of(index, run.done // len(batches))
             if not torch.isfinite(loss):
                 raise ModelError(
                     f"{what}: training diverged in epoch {run.epoch + 1} of {recipe.epochs}",

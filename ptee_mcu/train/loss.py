@@ -1,6 +1,5 @@
 """The objective that exit heads are trained by: a loss of EENet or PTEEnet and what is added to it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,7 +9,7 @@ from torch.nn import functional as F
 from ptee_mcu.errors import ConfigError
 from ptee_mcu.train.confidence import ConfidenceTarget
 from ptee_mcu.train.recipe import Loss
-from ptee_mcu.train.terms import TERMS, HeadOutputs, Terms, cross_entropies, head_outputs
+from ptee_mcu.train.terms import TERMS, HeadOutputs, Terms, cross_entropies
 
 _MOST_LOG_ODDS = 14.0
 _DISTILLATION = 0.2  # of a nat of cross-entropy per unit of log-odds
@@ -148,23 +147,3 @@ def log_odds(logits: Tensor) -> Tensor:
     top = logits.max(-1)
     others = logits.scatter(-1, top.indices[..., None], -torch.inf)
     return (top.values - torch.logsumexp(others, -1)).clamp_max(_MOST_LOG_ODDS)
-
-
-def mixture(
-    logits: Sequence[Tensor],
-    confidences: Sequence[Tensor],
-    final_logits: Tensor,
-    labels: Tensor,
-    costs: Sequence[float],
-    cost_weight: float,
-) -> Tensor:
-    """PTEEnet's loss alone, of tensors as in HeadOutputs."""
-    objective = Objective(Loss.SUFFIX, tuple(costs), cost_weight)
-    return objective(head_outputs(logits, confidences, final_logits, labels))
-
-
-def auxiliary(logits: Sequence[Tensor], confidences: Sequence[Tensor], labels: Tensor) -> Tensor:
-    """What Objective.auxiliary adds, alone: cross-entropy and distance to the log-odds, summed over exits."""
-    answers, h = torch.stack(tuple(logits)), torch.cat(tuple(confidences), 1).T
-    distance = confidence_loss(h, answers.detach(), labels, ConfidenceTarget.LOG_ODDS)
-    return (cross_entropies(answers, labels) + distance).mean(1).sum()

@@ -69,8 +69,9 @@ class HeadRecipe:
     (`confidence`: by default the log-odds of its own classifier's first choice). `kl` weighs the divergence from the
     backbone's outputs, both softened by `kl_temperature`. `survivors`, in [0, 1], has each head train on what earlier
     exits would pass on. `incremental` trains one head after another. `nominal_costs` charges an exit as the papers do,
-    with its own head alone. `views` is how many augmented views of each image are kept, used in turn by the epochs;
-    `augment` None: what is usual for the images' shape.
+    with its own head alone. `warmup` epochs train by v0 ahead of `loss`, EENet's two stages. `views` is how many
+    augmented views of each image are kept, used in turn by the epochs; `augment` None: what is usual for the images'
+    shape.
     """
 
     epochs: int = 10
@@ -86,6 +87,7 @@ class HeadRecipe:
     survivors: float = 0.0
     incremental: bool = False
     nominal_costs: bool = False
+    warmup: int = 0
     seed: int = 0
     augment: Augment | None = None
     views: int = 2
@@ -101,6 +103,7 @@ class HeadRecipe:
             auxiliary=self.auxiliary,
             kl=self.kl,
             survivors=self.survivors,
+            warmup=self.warmup,
             seed=self.seed,
         )
         if self.loss is Loss.V0 and not self.auxiliary:

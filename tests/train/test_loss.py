@@ -11,10 +11,8 @@ from torch.nn import functional as F
 from ptee_mcu.train.confidence import ConfidenceTarget
 from ptee_mcu.train.loss import (
     Objective,
-    auxiliary,
     confidence_loss,
     log_odds,
-    mixture,
     softened_kl,
     survivor_weights,
 )
@@ -246,7 +244,7 @@ def logits_of(*probabilities: float) -> Tensor:
 def test_the_mixture_is_the_recursion_from_the_back_by_hand() -> None:
     y = [logits_of(0.6, 0.4), logits_of(0.7, 0.3)]
     h = [torch.tensor([[-log(3.0)]]), torch.tensor([[0.0]])]  # sigmoid 1/4, 1/2
-    loss = mixture(y, h, logits_of(0.9, 0.1), torch.tensor([0]), (0.2, 0.5, 1.1), 0.9)
+    loss = Objective(Loss.SUFFIX, (0.2, 0.5, 1.1), 0.9)(head_outputs(y, h, logits_of(0.9, 0.1), torch.tensor([0])))
     y1, c1 = 0.5 * 0.7 + 0.5 * 0.9, 0.5 * 0.5 + 0.5 * 1.1
     y0, c0 = 0.25 * 0.6 + 0.75 * y1, 0.25 * 0.2 + 0.75 * c1
     assert loss.item() == pytest.approx(-log(y0) - log(y1) + 0.9 * (c0 + c1), rel=1e-5)
@@ -255,7 +253,7 @@ def test_the_mixture_is_the_recursion_from_the_back_by_hand() -> None:
 def test_a_dearer_way_makes_leaving_early_pay() -> None:
     confidence = torch.zeros(1, 1, requires_grad=True)
     same = logits_of(0.6, 0.4)
-    mixture([same], [confidence], same, torch.tensor([0]), (0.4, 1.0), 1.0).backward()
+    Objective(Loss.SUFFIX, (0.4, 1.0), 1.0)(head_outputs([same], [confidence], same, torch.tensor([0]))).backward()
     assert confidence.grad.item() == pytest.approx((0.4 - 1.0) * 0.25)
 
 
@@ -267,11 +265,13 @@ def test_the_log_odds_are_those_of_the_first_choice() -> None:
 def test_the_auxiliary_pulls_the_confidence_towards_the_log_odds_and_not_the_classifier() -> None:
     answer = logits_of(0.2, 0.8).requires_grad_()
     confidence = torch.zeros(1, 1, requires_grad=True)
-    loss = auxiliary([answer], [confidence], torch.tensor([1]))
+    given = head_outputs([answer], [confidence], logits_of(0.2, 0.8), torch.tensor([1]))
+    bare = Objective(Loss.SUFFIX, (0.5, 1.0), 0.0)
+    loss = replace(bare, auxiliary=1.0)(given) - bare(given)
     loss.backward()
     odds = log(0.8 / 0.2)
     assert loss.item() == pytest.approx(-log(0.8) + 0.2 * (odds - 0.5), rel=1e-5)
     assert confidence.grad.item() < 0
     alone = logits_of(0.2, 0.8).requires_grad_()
     F.cross_entropy(alone, torch.tensor([1])).backward()
-    assert torch.allclose(answer.grad, alone.grad)
+    assert torch.allclose(answer.grad, alone.grad, atol=1e-6)
