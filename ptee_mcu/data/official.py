@@ -36,7 +36,7 @@ def _idx(folder: str, bases: tuple[str, ...], sums: dict[str, str]) -> tuple[Rem
 
 
 # Source of the sums: the page of CIFAR-10, https://www.cs.toronto.edu/~kriz/cifar.html (archive), the README of
-# Fashion-MNIST, and torchvision 0.20, torchvision/datasets/{cifar,mnist,svhn}.py (all).
+# Fashion-MNIST, and torchvision, torchvision/datasets/{cifar,mnist,svhn}.py (all).
 _CIFAR10 = (
     RemoteFile(
         "cifar-10-python.tar.gz",
