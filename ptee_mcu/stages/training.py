@@ -112,8 +112,7 @@ def _taps(asked: ExitsSection, graph: Graph) -> tuple[Tap, ...]:
     if asked.at:
         return by_name(graph, asked.at)
     if asked.placement == "search":
-        # The last block's tensor is as good as the answer: nothing is left to save behind it but a Linear layer.
-        return in_order(graph, [tap for tap in graph.taps if len(graph.shapes[tap.tensor]) == 4])
+        return in_order(graph, [tap for tap in graph.taps if len(graph.shapes[tap.tensor]) == 4])  # heads read maps
     return place(graph, asked.placement, asked.count or _COUNT)
 
 
