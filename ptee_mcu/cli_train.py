@@ -81,7 +81,7 @@ def _trained(config: "Config", path: Path, data: Path | None, device: str, conso
     from ptee_mcu import __version__, models
     from ptee_mcu.data import divide, load, require_fits
     from ptee_mcu.stages.inputs import normalisation
-    from ptee_mcu.stages.training import backbone_settings, captured
+    from ptee_mcu.stages.training import backbone_settings, captured, network_options
     from ptee_mcu.train.record import TrainingRecord, images_digest, recipe_settings
 
     recipe = backbone_settings(config)
@@ -94,7 +94,7 @@ def _trained(config: "Config", path: Path, data: Path | None, device: str, conso
     from ptee_mcu.train.backbone import train_backbone
     from ptee_mcu.train.export import save_weights
 
-    options = {} if config.model.width is None else {"width": config.model.width}
+    options = network_options(config)
     network = models.build(config.model.name, classes=classes, input_shape=graph.input_shape, **options)
     checkpoint = path.with_name(f"{path.name}.checkpoint")
     if checkpoint.exists():

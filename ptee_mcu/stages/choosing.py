@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-
 from ptee_mcu.calibrate import calibrate
 from ptee_mcu.config import Config
 from ptee_mcu.data import Split, Splits
@@ -29,10 +27,10 @@ from ptee_mcu.quant_graph import OperatingPoint, QuantGraph
 from ptee_mcu.quantize import quantize
 from ptee_mcu.report.console import Console
 from ptee_mcu.sim import evaluate
-from ptee_mcu.stages.inputs import codes_of, normalisation, real_inputs
+from ptee_mcu.stages.inputs import codes_of, normalisation, real_inputs, stored
 from ptee_mcu.target import Target
 
-_COUNTED_INPUTS = 2  # instruction counts vary with data by about 6e-6 (M4)
+COUNTED_INPUTS = 2  # instruction counts vary with data by about 6e-6 (M4)
 _SEARCHED = (0.01, 0.03, 0.1)  # limits on disagreement that exits are selected for where none is asked
 
 
@@ -127,9 +125,7 @@ def exit_instructions(graph: QuantGraph, target: Target, split: Split, console: 
     with console.progress("counting instructions per exit") as advance, TemporaryDirectory() as work:
         folder = Path(work) / "project"
         emit(plan).write(folder)
-        x = split.x[:_COUNTED_INPUTS]
-        codes = codes_of(graph, x) if graph.preprocess is None else x.view(np.uint8)
-        counts = count_instructions(folder, plan, codes)
+        counts = count_instructions(folder, plan, stored(graph, split.x[:COUNTED_INPUTS]))
         advance(1, 1)
     return tuple(map(float, counts))
 

@@ -9,7 +9,7 @@ from ptee_mcu.data import Dataset, Images, Splits, data_folder, divide
 from ptee_mcu.errors import ConfigError
 from ptee_mcu.preprocess import Normalisation
 from ptee_mcu.quant_graph import QuantGraph
-from ptee_mcu.tensor import Float, Int8
+from ptee_mcu.tensor import Float, Int8, UInt8
 from ptee_mcu.train.record import trained_here, training_record
 
 
@@ -58,6 +58,11 @@ def real_inputs(config: Config, x: Images) -> Float:
     """Network inputs, float32, of images."""
     norm = normalisation(config, x)
     return x.astype(np.float32) if norm is None else norm.apply(x.view(np.uint8))
+
+
+def stored(graph: QuantGraph, x: Images) -> UInt8 | Int8:
+    """Images as a project keeps them: pixels where the network has a pixel table, else input codes."""
+    return codes_of(graph, x) if graph.preprocess is None else x.view(np.uint8)
 
 
 def codes_of(graph: QuantGraph, x: Images) -> Int8:

@@ -19,10 +19,9 @@ from ptee_mcu.project import Inputs
 from ptee_mcu.report.console import Console
 from ptee_mcu.report.points import point_rows
 from ptee_mcu.report.summary import Answers, Baseline, Report, summarise
-from ptee_mcu.stages.choosing import Said
-from ptee_mcu.stages.inputs import codes_of, real_inputs
+from ptee_mcu.stages.choosing import COUNTED_INPUTS, Said
+from ptee_mcu.stages.inputs import real_inputs, stored
 
-_COUNTED_INPUTS = 2  # instruction counts vary with data by about 6e-6 (M4)
 _LOSS_WARNING = 0.01
 
 
@@ -68,8 +67,7 @@ def reported(
         reliability=measure(a, said[a.name].scores, split, said[split.name].scores) if early else (),
         risks=risk_per_exit(result, exit_taken(result.confidences, thresholds)) if early else (),
     )  # fmt: skip
-    x = split.x.view(np.uint8) if plan.graph.preprocess is not None else codes_of(plan.graph, split.x)
-    return report, Inputs(x, split.y, of)
+    return report, Inputs(stored(plan.graph, split.x), split.y, of)
 
 
 def answers_of(outcomes: Outcomes, thresholds: tuple[int, ...]) -> Answers:
@@ -89,7 +87,7 @@ def measured(report: Report, artifacts: Artifacts, plan: Plan, inputs: Inputs, c
             artifacts.write(folder)
             memory = linked_memory(folder, plan)
             advance(1, 2)
-            counts = count_instructions(folder, plan, inputs.x[:_COUNTED_INPUTS])
+            counts = count_instructions(folder, plan, inputs.x[:COUNTED_INPUTS])
             advance(2, 2)
     except ToolMissingError as error:
         return replace(report, notes=(*report.notes, f"instructions were not counted: {error.args[0]}"))

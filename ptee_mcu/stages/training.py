@@ -38,14 +38,18 @@ def captured(config: Config, dataset: Dataset, *, beside: Path, data: Path | Non
         from ptee_mcu.frontends.pytorch import capture  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise ToolMissingError(f"{spec.name}: building a network needs torch", hint=TORCH_INSTALL) from error
-    options = {} if config.model.width is None else {"width": config.model.width}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.build.seed)  # of the initial weights
-        module = models.build(spec.name, classes=len(dataset.classes), input_shape=shape, **options)
+        module = models.build(spec.name, classes=len(dataset.classes), input_shape=shape, **network_options(config))
     if config.model.weights is not None:
         models.load_weights(module, found_weights(config.model.weights, beside, data))
     example = torch.zeros(models.torch_shape(shape))
     return capture(module, example, name=config.build.name, taps=spec.blocks)
+
+
+def network_options(config: Config) -> dict[str, float]:
+    """What the config changes of the network itself."""
+    return {} if config.model.width is None else {"width": config.model.width}
 
 
 def backbone_settings(config: Config) -> BackboneRecipe:

@@ -7,10 +7,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ptee_mcu.data import Images, Labels
-from ptee_mcu.errors import DataError, ModelError
+from ptee_mcu.errors import ModelError
 from ptee_mcu.graph import Graph
 from ptee_mcu.preprocess import Normalisation
-from ptee_mcu.train.batches import Batches, require_images
+from ptee_mcu.train.batches import Batches, require_images, require_labels
 from ptee_mcu.train.checkpoint import Checkpoint, digest
 from ptee_mcu.train.device import found_device
 from ptee_mcu.train.loop import descend
@@ -53,9 +53,7 @@ def train_backbone(
         )
     require_images(x, graph.input_shape, normalisation)
     logits = graph.exits[0].logits
-    classes = graph.shapes[logits][-1]
-    if len(y) != len(x) or y.min() < 0 or y.max() >= classes:
-        raise DataError(f"{len(y)} labels from {y.min()} to {y.max()} for {len(x)} images and {classes} classes")
+    require_labels(y, x, graph.shapes[logits][-1])
     place = found_device(device)
     module = GraphModule(graph).to(place)
     batches = Batches(x, recipe.batch, augment=recipe.augment, normalisation=normalisation, seed=recipe.seed)

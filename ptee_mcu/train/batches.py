@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ptee_mcu.data import Images
+from ptee_mcu.data import Images, Labels
 from ptee_mcu.errors import DataError
 from ptee_mcu.preprocess import Normalisation
 from ptee_mcu.tensor import Shape
@@ -70,6 +70,16 @@ def require_images(x: Images, input_shape: Shape, normalisation: Normalisation |
         )
     if normalisation is not None and len(normalisation.mean) != x.shape[-1]:
         raise DataError(f"mean and std have {len(normalisation.mean)} channels, the images {x.shape[-1]}")
+
+
+def require_labels(y: Labels, x: Images, classes: int) -> None:
+    """Holds labels against their images and the network's classes.
+
+    Raises:
+        DataError: where there are more or fewer than images, or one lies outside the classes.
+    """
+    if len(y) != len(x) or y.min() < 0 or y.max() >= classes:
+        raise DataError(f"{len(y)} labels from {y.min()} to {y.max()} for {len(x)} images and {classes} classes")
 
 
 def inputs_of(x: Images, normalisation: Normalisation | None) -> Tensor:

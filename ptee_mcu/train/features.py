@@ -58,18 +58,13 @@ class FeatureStore:
         """In `folder`/features-KEY, where KEY depends on the trunk, the images and the views, not on any head."""
         graph = trunk.graph
         self.trunk, self.views = trunk, views
-        self.tensors = tuple(t for t in trunk.outputs if t != graph.exits[-1].logits)
+        self.tensors = given_to_heads(trunk)
         self.shapes: tuple[tuple[int, ...], ...] = tuple(graph.shapes[t][1:] for t in self.tensors)
         self.logits = graph.exits[-1].logits
         images = (views.x, views.normalisation, views.augment.value, views.seed)
         key = digest(*trunk.nodes, self.tensors, self.logits, *images)
         self.folder = folder / f"features-{key[:16]}"
         self._maps: dict[int, tuple[Matrix, Matrix]] = {}
-
-    @property
-    def bytes_per_view(self) -> int:
-        """On disk."""
-        return len(self.views.x) * bytes_per_image(self.trunk.graph, self.tensors)
 
     def fill(self, told: Told) -> None:
         """Computes what is not there yet.
@@ -101,11 +96,6 @@ class FeatureStore:
             name: part.reshape(-1, *shape) for name, part, shape in zip(self.tensors, parts, self.shapes, strict=True)
         }
         return values | {self.logits: torch.from_numpy(logits[rows])}
-
-    def remove(self) -> None:
-        """Gives the disk space back."""
-        self._maps.clear()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _compute(self, view: int, start: int, stop: int) -> Values:
         batches = torch.split(self.views.inputs(view, start, stop), _BATCH)
@@ -162,6 +152,11 @@ class FeatureStore:
                 f"{self.folder}: {wanted / GIB:.1f} GiB of features do not fit, {free / GIB:.1f} GiB are free",
                 hint="name another folder with --work, or lower --disk-budget",
             )
+
+
+def given_to_heads(trunk: GraphModule) -> tuple[str, ...]:
+    """What the trunk computes for heads: all but the final logits."""
+    return tuple(t for t in trunk.outputs if t != trunk.graph.exits[-1].logits)
 
 
 def _mapped(path: Path, dtype: np.dtype[Any], shape: tuple[int, int]) -> Matrix:

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from ptee_mcu.data import Images, Labels
-from ptee_mcu.errors import DataError, ModelError, VerifyError
+from ptee_mcu.errors import ModelError, VerifyError
 from ptee_mcu.exits.costs import exit_costs, nominal_costs
 from ptee_mcu.exits.heads import cascade_edges, head_nodes
 from ptee_mcu.graph import Exit, Graph, needed
 from ptee_mcu.preprocess import Normalisation
-from ptee_mcu.train.batches import Batches, inputs_of, require_images
+from ptee_mcu.train.batches import Batches, inputs_of, require_images, require_labels
 from ptee_mcu.train.checkpoint import Checkpoint, digest
 from ptee_mcu.train.device import found_device
-from ptee_mcu.train.features import FeatureStore, Told, Values, Views, bytes_per_image
+from ptee_mcu.train.features import FeatureStore, Told, Values, Views, bytes_per_image, given_to_heads
 from ptee_mcu.train.loop import Source, descend
 from ptee_mcu.train.loss import Objective, objective_at, two_stage
 from ptee_mcu.train.module import GraphModule
@@ -63,11 +63,8 @@ def train_heads(
     require_images(x, graph.input_shape, normalisation)
     if len(graph.exits) < 2:
         raise ModelError(f"{graph.name}: has no early exit to train", hint="attach exits first")
-    classes = graph.shapes[graph.exits[-1].logits][-1]
-    if labels is not None and (len(labels) != len(x) or labels.min() < 0 or labels.max() >= classes):
-        raise DataError(
-            f"{len(labels)} labels from {labels.min()} to {labels.max()} for {len(x)} images and {classes} classes"
-        )
+    if labels is not None:
+        require_labels(labels, x, graph.shapes[graph.exits[-1].logits][-1])
     device = found_device("cpu" if workspace is None else workspace.device)
     trunk = _trunk(graph)
     probe = inputs_of(x[:_PROBE_IMAGES], normalisation)
@@ -148,7 +145,7 @@ class _Live(Batches):
     def __init__(self, trunk: GraphModule, x: Images, recipe: HeadRecipe, normalisation: Normalisation | None) -> None:
         super().__init__(x, recipe.batch, augment=recipe.augment, normalisation=normalisation, seed=recipe.seed)
         self.trunk = trunk
-        self.tensors = tuple(t for t in trunk.outputs if t != trunk.graph.exits[-1].logits)
+        self.tensors = given_to_heads(trunk)
         self.views = 0
 
     def values(self, index: Tensor) -> Values:
@@ -165,8 +162,8 @@ def _source(
     progress: Progress,
     workspace: Workspace | None,
 ) -> _Batches:
-    tensors = [t for t in trunk.outputs if t != trunk.graph.exits[-1].logits]
-    room = 0 if workspace is None else workspace.budget // (len(x) * bytes_per_image(trunk.graph, tensors))
+    view = len(x) * bytes_per_image(trunk.graph, given_to_heads(trunk))
+    room = 0 if workspace is None else workspace.budget // view
     augment = usual_augment(x.shape[1:]) if recipe.augment is None else recipe.augment
     count = min(1 if augment is Augment.NONE else recipe.views, recipe.epochs, room)
     if workspace is None or not count:
