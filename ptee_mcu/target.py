@@ -1,33 +1,125 @@
-"""Boards: memories, core and clock."""
+"""Boards: core, clock, memories, caches, energy, debugging."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from ptee_mcu.isa import Isa
+
+Kind: TypeAlias = Literal["flash", "sram", "tcm", "external"]
+Holds: TypeAlias = Literal["code", "constants", "data"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """A cache or flash accelerator: lines of one size, replaced least recently used first within a set.
+
+    `ways` lines form a set; `nbytes // line_bytes` ways make it fully associative.
+    """
+
+    name: str
+    nbytes: int
+    line_bytes: int
+    ways: int
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A memory: where it starts, how large it is, what it is made of."""
+    """A memory.
+
+    `holds`: what may live there. `line_bytes`: what one read of the memory itself brings. `wait_cycles`: core cycles by
+    which such a read takes longer than one of memory that never waits. `data_cache` and `instruction_cache` name the
+    board's caches before it; None where every read reaches the memory.
+    """
 
     name: str
-    kind: Literal["flash", "sram"]
+    kind: Kind
     base: int
     nbytes: int
+    holds: tuple[Holds, ...]
+    dma: bool
+    line_bytes: int
+    wait_cycles: float
+    data_cache: str | None
+    instruction_cache: str | None
+    source: str  # of base and size
+    timing_source: str  # of line and wait cycles
+
+    @property
+    def end(self) -> int:
+        """One past the last address."""
+        return self.base + self.nbytes
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """What the running core draws at the board's clock: a current where a linear regulator feeds it, else a power."""
+
+    run_ma: float | None
+    supply_v: float | None
+    run_mw: float | None
+    source: str
+
+    @property
+    def milliwatts(self) -> float | None:
+        """Power while it computes; None where it is not known."""
+        if self.run_mw is not None:
+            return self.run_mw
+        return None if self.run_ma is None or self.supply_v is None else self.run_ma * self.supply_v
+
+
+@dataclass(frozen=True, slots=True)
+class Debug:
+    """What debuggers call the board, and its console; None where they do not know it."""
+
+    pyocd: str | None
+    openocd: str | None
+    probe_rs: str | None
+    console: str | None
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A board."""
+    """A board. `flags` are the architecture flags of arm-none-eabi-gcc."""
 
     name: str
     title: str
     cpu: str
     isa: Isa
+    flags: tuple[str, ...]
     clock_hz: int
+    clock_source: str
     regions: tuple[Region, ...]
-    machine: str | None  # name of the QEMU machine that stands for it
+    caches: tuple[Cache, ...]
+    energy: Energy | None
+    debug: Debug | None
+    machine: str | None  # the QEMU machine that stands for it
 
-    def nbytes(self, kind: Literal["flash", "sram"]) -> int:
-        """Bytes of all regions of a kind."""
-        return sum(region.nbytes for region in self.regions if region.kind == kind)
+    def region(self, name: str) -> Region:
+        """The memory called `name`."""
+        return next(region for region in self.regions if region.name == name)
+
+    def cache(self, name: str | None) -> Cache | None:
+        """The cache called `name`; None where that is None."""
+        return None if name is None else next(cache for cache in self.caches if cache.name == name)
+
+    @property
+    def code_region(self) -> Region:
+        """Where code, and constants that nothing moves, lie: the first memory that is not written and holds code."""
+        return next(r for r in self.regions if "code" in r.holds and "data" not in r.holds)
+
+    @property
+    def main_ram(self) -> Region:
+        """Where stack and variables lie: the largest memory that holds data, the first of equals."""
+        return max((r for r in self.regions if "data" in r.holds), key=lambda region: region.nbytes)
+
+    def nbytes(self, *kinds: Kind) -> int:
+        """Bytes of all memories of these kinds."""
+        return total(region for region in self.regions if region.kind in kinds)
+
+
+def total(regions: Iterable[Region]) -> int:
+    """Bytes of `regions` together."""
+    return sum(region.nbytes for region in regions)

@@ -10,14 +10,20 @@ GOOD = """
 title = "Mine"
 cpu = "cortex-m3"
 isa = "scalar"
-clock_hz = 8_000_000
+flags = ["-mcpu=cortex-m3"]
+clock = "8 MHz"
 clock_source = "its manual"
 [[regions]]
 name = "FLASH"
 kind = "flash"
 base = 0
-nbytes = 65536
+size = "64 KiB"
+holds = ["code", "constants"]
+dma = true
+line = "4 B"
+wait_cycles = 2
 source = "its manual"
+timing_source = "its manual"
 """
 
 
@@ -38,7 +44,8 @@ def test_a_users_own_board_works_by_path(tmp_path: Path) -> None:
 BAD = {
     "an unknown field": ("cpu =", "cpux =", r"board mine: .*cpux"),
     "a number without its source": ('clock_source = "its manual"\n', "", r"clock_source"),
-    "a size of zero": ("65536", "0", r"greater than 0"),
+    "a size of zero": ('"64 KiB"', '"0 B"', r"greater than 0"),
+    "a size without its unit": ('"64 KiB"', "65536", r"its unit is missing; write such as 576 B"),
     "no TOML": ("title =", "title", r"board mine"),
 }
 

@@ -6,6 +6,7 @@ from ptee_mcu.errors import DoesNotFitError, VerifyError
 from ptee_mcu.isa import Isa
 from ptee_mcu.ops.base import Counts
 from ptee_mcu.plan.arena import Lifetime, allocate, arena_bytes, lower_bound, widest_step
+from ptee_mcu.plan.placement import all_in_place
 from ptee_mcu.plan.plan import Plan, Step
 from ptee_mcu.quant_graph import QNode, QuantGraph
 from ptee_mcu.target import Target
@@ -30,6 +31,8 @@ def make_plan(graph: QuantGraph, target: Target) -> Plan:
         arena=MappingProxyType(slots),
         arena_bytes=arena_bytes(slots),
         lower_bound_bytes=lower_bound(lifetimes),
+        arena_region=target.main_ram.name,
+        placements=all_in_place(graph, target),
     )
     _require_fit(plan, steps[widest_step(lifetimes)].node)
     return plan
@@ -74,7 +77,7 @@ def _counts(graph: QuantGraph, node: QNode, target: Target) -> Counts:
 
 
 def _require_fit(plan: Plan, widest: QNode) -> None:
-    sram, flash = plan.target.nbytes("sram"), plan.target.nbytes("flash")
+    sram, flash = plan.target.main_ram.nbytes, plan.target.code_region.nbytes
     if plan.arena_bytes > sram:
         raise DoesNotFitError(
             f"{widest.name}: what is alive while it runs needs an arena of {plan.arena_bytes} B; "

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ptee_mcu.errors import VerifyError
 from ptee_mcu.ops.base import Counts
+from ptee_mcu.plan.placement import Placement, Stage, constants, verify_placements
 from ptee_mcu.quant_graph import QNode, QuantGraph
 from ptee_mcu.target import Target
 
@@ -58,7 +59,9 @@ class Plan:
     """Where everything lies and what it costs.
 
     `arena` maps every tensor, and `scratch:<node>` for every step that needs scratch, to its slot.
-    `arena_bytes` is what the caller must provide; `lower_bound_bytes` what no plan of this order can beat.
+    `arena_bytes` is what the caller must provide, in `arena_region`; `lower_bound_bytes` what no plan of this order can
+    beat. `placements` maps every constant (node:role) to its place; `stage` is what the caller must provide for those
+    that are staged, None where none is.
     """
 
     graph: QuantGraph
@@ -67,6 +70,9 @@ class Plan:
     arena: Mapping[str, Slot]
     arena_bytes: int
     lower_bound_bytes: int
+    arena_region: str
+    placements: Mapping[str, Placement]
+    stage: Stage | None = None
 
     def segment_steps(self, segment: int) -> tuple[Step, ...]:
         """Steps of one exit segment."""
@@ -85,6 +91,7 @@ def verify_plan(plan: Plan) -> None:
         VerifyError: naming the slots that break it.
     """
     _verify_slots(plan)
+    verify_placements(constants(plan.graph), plan.placements, plan.stage, plan.target)
     for tensor, qtensor in plan.graph.tensors.items():
         if plan.arena[tensor].nbytes < qtensor.nbytes:
             raise VerifyError(f"{tensor}: slot of {plan.arena[tensor].nbytes} B for {qtensor.nbytes} B")

@@ -77,7 +77,7 @@ class Console:
         for board in boards:
             table.add_row(
                 board.name, board.title, board.cpu, f"{board.clock_hz / 1e6:g}", _kib(board.nbytes("flash")),
-                _kib(board.nbytes("sram")), board.machine or "",
+                _kib(board.nbytes("sram", "tcm")), board.machine or "",
             )  # fmt: skip
         self._out.print(table)
 

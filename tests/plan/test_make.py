@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from support.builder import Builder, small_network
 from support.graphs import networks
+from support.targets import tiny_board
 
 from ptee_mcu import boards
 from ptee_mcu.errors import DoesNotFitError, VerifyError
@@ -14,7 +15,7 @@ from ptee_mcu.isa import Isa
 from ptee_mcu.plan.make import make_plan
 from ptee_mcu.plan.plan import Slot, verify_plan
 from ptee_mcu.quant_graph import QConfidence, QExit, QuantGraph
-from ptee_mcu.target import Region, Target
+from ptee_mcu.target import Target
 from ptee_mcu.tensor import HW, Padding
 
 BOARD = boards.load("mps2_an386")
@@ -37,8 +38,7 @@ def resnet(blocks: int, *, exits: bool = False) -> QuantGraph:
 
 
 def board(sram: int, flash: int = 1 << 22, isa: Isa = Isa.DSP) -> Target:
-    regions = (Region("FLASH", "flash", 0, flash), Region("SRAM", "sram", 1 << 29, sram))
-    return Target("tiny_board", "Tiny", "cortex-m4", isa, 1_000_000, regions, None)
+    return tiny_board(flash=flash, sram=sram, isa=isa)
 
 
 def test_resnet8_needs_three_feature_maps_and_one_scratch_buffer() -> None:
