@@ -113,8 +113,8 @@ def _target(name: str, data: _TargetFile) -> Target:
         clock_source=data.clock_source,
         regions=tuple(_region(region) for region in data.regions),
         caches=tuple(Cache(c.name, c.size, c.line, c.ways, c.source) for c in data.caches),
-        energy=data.energy and Energy(**data.energy.model_dump()),
-        debug=data.debug and Debug(**data.debug.model_dump()),
+        energy=Energy(**data.energy.model_dump()) if data.energy else None,
+        debug=Debug(**data.debug.model_dump()) if data.debug else None,
         machine=data.machine,
     )
 
