@@ -1,6 +1,5 @@
 """Float graphs on disk: NAME.json for the structure, NAME.safetensors for the weights."""
 
-import os
 from hashlib import sha256
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
+from ptee_mcu.atomic import replacing
 from ptee_mcu.errors import ModelError
 from ptee_mcu.graph import Graph, make_graph
 from ptee_mcu.ops import OPS, Op
@@ -69,9 +69,5 @@ def _verified(graph: Graph, path: Path) -> Graph:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(path) as aside:
         aside.write_bytes(content)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)

@@ -1,6 +1,5 @@
 """The state of a training on disk: written as a whole, taken up again by the same job only."""
 
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ptee_mcu.atomic import replacing
 from ptee_mcu.errors import ModelError
 from ptee_mcu.graph import Graph, Node
 
@@ -59,15 +59,12 @@ class Checkpoint:
         """
         if self.path is None:
             return
-        aside = self.path.with_name(f".{self.path.name}.{os.getpid()}")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save({**state, "format": FORMAT, "job": self.job}, aside)
-            aside.replace(self.path)
+            with replacing(self.path) as aside:
+                torch.save({**state, "format": FORMAT, "job": self.job}, aside)
         except (OSError, RuntimeError) as error:
             raise ModelError(f"{self.path}: the checkpoint cannot be written: {error}") from error
-        finally:
-            aside.unlink(missing_ok=True)
         self._saved = time.monotonic()
 
 

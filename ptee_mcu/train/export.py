@@ -1,7 +1,6 @@
 """A trained graph's parameters back under their torch names, and as a weights file that `load_weights` reads."""
 
 import json
-import os
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from ptee_mcu.atomic import replacing
 from ptee_mcu.errors import ModelError
 from ptee_mcu.frontends.pytorch import capture
 from ptee_mcu.graph import Graph, Node
@@ -66,15 +66,12 @@ def save_weights(graph: Graph, network: nn.Module, path: Path, record: TrainingR
     """
     metadata = {"format": "pt", KEY: as_json(record)}
     content = _ordered(save(state_dict_of(graph, network), metadata=metadata))
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_bytes(content)
-        aside.replace(path)
+        with replacing(path) as aside:
+            aside.write_bytes(content)
     except OSError as error:
         raise ModelError(f"{path}: the weights cannot be written: {error.strerror}") from error
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _torch_name(node: Node, role: str) -> str:

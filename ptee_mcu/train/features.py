@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ptee_mcu.data import Images
+from ptee_mcu.atomic import replacing
 from ptee_mcu.errors import ModelError
 from ptee_mcu.graph import Graph
 from ptee_mcu.preprocess import Normalisation
@@ -139,9 +140,8 @@ class FeatureStore:
             return {}
 
     def _mark(self, done: dict[int, int]) -> None:
-        aside = self.folder / f"{_STATE}.new"
-        aside.write_text(json.dumps(done), encoding="utf-8")
-        aside.replace(self.folder / _STATE)
+        with replacing(self.folder / _STATE) as aside:
+            aside.write_text(json.dumps(done), encoding="utf-8")
 
     def _require_room(self, images: int) -> None:
         wanted = images * bytes_per_image(self.trunk.graph, self.tensors)
