@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ptee_mcu.data import Images
 from ptee_mcu.atomic import replacing
+from ptee_mcu.data import Images
 from ptee_mcu.errors import ModelError
 from ptee_mcu.graph import Graph
 from ptee_mcu.preprocess import Normalisation
