@@ -1,16 +1,16 @@
 """The build config: what a TOML file may say, validated once, at the border."""
 
-import difflib
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from ptee_mcu.errors import ConfigError
 from ptee_mcu.exits.asks import DEFAULT_ASKS, Ask, Quantity
+from ptee_mcu.explain import explain
 
 _C_NAME = r"^[a-z][a-z0-9_]*$"
 
@@ -190,7 +190,7 @@ def load_config(path: Path) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
     except ValidationError as error:
-        raise ConfigError(f"{path}: {_explain(error)}") from error
+        raise ConfigError(f"{path}: {explain(error, Config)}") from error
 
 
 def with_asks(config: Config, asked: Mapping[str, Sequence[str | float]], delta: float | None) -> Config:
@@ -210,31 +210,4 @@ def with_asks(config: Config, asked: Mapping[str, Sequence[str | float]], delta:
     try:
         return config.model_copy(update={"exits": ExitsSection.model_validate(changed)})
     except ValidationError as error:
-        raise ConfigError(f"command line: {_explain(error)}") from error
-
-
-def _explain(error: ValidationError) -> str:
-    return "; ".join(_explain_one(item["loc"], item["type"], item["msg"]) for item in error.errors())
-
-
-def _explain_one(location: tuple[int | str, ...], kind: str, message: str) -> str:
-    place = ".".join(map(str, location))
-    if kind == "extra_forbidden":
-        known = _known_keys(location[:-1])
-        near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.4)
-        advice = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
-        return f"unknown key {place!r}; {advice}"
-    if kind == "missing":
-        return f"{place} is missing"
-    if kind == "string_pattern_mismatch":
-        return f"{place} must be a C identifier in lower case (a-z, 0-9, _)"
-    return f"{place}: {re.sub('^Input', 'the value', message)}"
-
-
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    model: Any = Config
-    for part in location:
-        annotation = model.model_fields[part].annotation
-        options = [a for a in (annotation, *getattr(annotation, "__args__", ())) if isinstance(a, type)]
-        model = next(a for a in options if issubclass(a, BaseModel))
-    return sorted(model.model_fields)
+        raise ConfigError(f"command line: {explain(error, ExitsSection)}") from error

@@ -8,6 +8,7 @@ from ptee_mcu.isa import Isa
 
 Kind: TypeAlias = Literal["flash", "sram", "tcm", "external"]
 Holds: TypeAlias = Literal["code", "constants", "data"]
+UNSOURCED = "unsourced:"  # how a source begins that is none, with the reason for the number after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,8 @@ class Target:
     energy: Energy | None
     debug: Debug | None
     machine: str | None  # the QEMU machine that stands for it
+    emulated_only: bool = False  # nobody can buy it
+    notes: tuple[str, ...] = ()  # what a user of the board does well to know
 
     def region(self, name: str) -> Region:
         """The memory called `name`."""
@@ -112,12 +115,41 @@ class Target:
 
     @property
     def main_ram(self) -> Region:
-        """Where stack and variables lie: the largest memory that holds data, the first of equals."""
-        return max((r for r in self.regions if "data" in r.holds), key=lambda region: region.nbytes)
+        """Where stack and variables lie: the largest memory of the chip that holds data, the first of equals.
+
+        One beside the chip, which start-up code must switch on first, only where no other holds data.
+        """
+        return max((r for r in self.regions if "data" in r.holds), key=lambda r: (r.kind != "external", r.nbytes))
+
+    @property
+    def milliwatts(self) -> float | None:
+        """Power while it computes; None where it is not known."""
+        return self.energy.milliwatts if self.energy else None
+
+    @property
+    def sources(self) -> tuple[tuple[str, str], ...]:
+        """Where the numbers come from: what they are, and their source, in the order of the fields."""
+        memories = (
+            pair
+            for r in self.regions
+            for pair in ((f"{r.name}: base, size", r.source), (f"{r.name}: line, wait cycles", r.timing_source))
+        )
+        return (
+            ("clock", self.clock_source),
+            *memories,
+            *((f"cache {cache.name}: size, line, ways", cache.source) for cache in self.caches),
+            *((("energy", self.energy.source),) if self.energy else ()),
+            *((("debugger and console names", self.debug.source),) if self.debug else ()),
+        )
 
     def nbytes(self, *kinds: Kind) -> int:
         """Bytes of all memories of these kinds."""
         return total(region for region in self.regions if region.kind in kinds)
+
+
+def is_unsourced(source: str) -> bool:
+    """True where `source` says that there is none."""
+    return source.startswith(UNSOURCED)
 
 
 def total(regions: Iterable[Region]) -> int:

@@ -1,6 +1,7 @@
 """Sizes and frequencies as people write them: a number and its unit."""
 
 import re
+from decimal import Decimal
 
 _BYTES = {"B": 1, "KIB": 1024, "MIB": 1024**2, "GIB": 1024**3, "KB": 1000, "MB": 1000**2, "GB": 1000**3}
 _HERTZ = {"HZ": 1, "KHZ": 1000, "MHZ": 1000**2, "GHZ": 1000**3}
@@ -32,12 +33,22 @@ def show_bytes(nbytes: float) -> str:
     return f"{nbytes:,.0f} B"
 
 
+def show_hertz(hertz: int) -> str:
+    """`hertz` for people, exact: "120 MHz", with MHz or kHz where it is a whole number of those."""
+    for unit, factor in (("MHz", 1000**2), ("kHz", 1000)):
+        if hertz and hertz % factor == 0:
+            return f"{hertz // factor:,} {unit}"
+    return f"{hertz:,} Hz"
+
+
 def _parse(text: object, units: dict[str, int], what: str, like: str) -> int:
-    match = re.fullmatch(r"\s*([0-9_]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", text if isinstance(text, str) else str(text))
+    match = re.fullmatch(
+        r"\s*([0-9][0-9_]*(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", text if isinstance(text, str) else str(text)
+    )
     if match is None or match[2].upper() not in units:
         why = "its unit is missing" if match and not match[2] else "it is not a number with a unit"
         raise ValueError(f"{text!r} is not {what}: {why}; write such as {like}")
-    exact = float(match[1]) * units[match[2].upper()]
+    exact = Decimal(match[1]) * units[match[2].upper()]
     if exact != int(exact):
         raise ValueError(f"{text!r} is not {what}: {exact:g} is not whole")
     return int(exact)

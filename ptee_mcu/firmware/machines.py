@@ -8,6 +8,14 @@ _MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class Bank:
+    """A memory of a machine; the emulator writes to every one."""
+
+    base: int
+    nbytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """A machine of qemu-system-arm with semihosting; the vector table lies at the start of its flash."""
 
@@ -20,9 +28,15 @@ class Machine:
     ram_bytes: int
     clock_hz: int
     stack_bytes: int = 8192
+    more: tuple[Bank, ...] = ()  # memories beside flash and RAM
+
+    @property
+    def banks(self) -> tuple[Bank, ...]:
+        """Flash, RAM, then the others."""
+        return (Bank(self.flash_base, self.flash_bytes), Bank(self.ram_base, self.ram_bytes), *self.more)
 
 
-# Source: QEMU 7.2 hw/arm/mps2.c and mps2-tz.c (memory maps, SYSCLK).
+# Source: QEMU 7.2 hw/arm/mps2.c and mps2-tz.c (memory maps, SYSCLK); `more` is the 16 MB of PSRAM.
 _MACHINES = (
     Machine(
         "mps2-an385",
@@ -33,6 +47,7 @@ _MACHINES = (
         0x20000000,
         4 * _MIB,
         25_000_000,
+        more=(Bank(0x21000000, 16 * _MIB),),
     ),
     Machine(
         "mps2-an386",
@@ -43,6 +58,7 @@ _MACHINES = (
         0x20000000,
         4 * _MIB,
         25_000_000,
+        more=(Bank(0x21000000, 16 * _MIB),),
     ),
     Machine(
         "mps2-an500",
@@ -53,6 +69,7 @@ _MACHINES = (
         0x20000000,
         4 * _MIB,
         25_000_000,
+        more=(Bank(0x60000000, 16 * _MIB),),
     ),
     Machine(
         "mps2-an505",
@@ -63,6 +80,17 @@ _MACHINES = (
         0x38000000,
         2 * _MIB,
         20_000_000,
+        more=(Bank(0x80000000, 16 * _MIB),),
+    ),
+    Machine(
+        "mps3-an547",
+        "cortex-m55",
+        ("-mcpu=cortex-m55", "-mfloat-abi=hard"),
+        0,
+        _MIB // 2,
+        0x21000000,
+        4 * _MIB,
+        32_000_000,
     ),
 )
 MACHINES = {machine.name: machine for machine in _MACHINES}

@@ -11,6 +11,7 @@ from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from ptee_mcu.report.boards import board_head, board_list, board_remarks, cache_table, memory_table
 from ptee_mcu.report.summary import Report
 from ptee_mcu.report.tables import exit_remarks, exit_table, plain_table, point_remarks, point_table
 
@@ -71,15 +72,15 @@ class Console:
 
     def targets(self, boards: Sequence["Target"]) -> None:
         """The list of boards."""
-        table = plain_table()
-        for header in ("name", "board", "core", "MHz", "flash", "SRAM", "emulated by"):
-            table.add_column(header)
-        for board in boards:
-            table.add_row(
-                board.name, board.title, board.cpu, f"{board.clock_hz / 1e6:g}", _kib(board.nbytes("flash")),
-                _kib(board.nbytes("sram", "tcm")), board.machine or "",
-            )  # fmt: skip
-        self._out.print(table)
+        self._whole(board_list(boards))
+
+    def target(self, board: "Target") -> None:
+        """One board, each number with its source."""
+        self._lines(board_head(board))
+        self._whole(memory_table(board))
+        if board.caches:
+            self._whole(cache_table(board))
+        self._lines(board_remarks(board))
 
     def tools(self, tools: Sequence["ToolStatus"]) -> None:
         """What is installed and what is missing."""
@@ -103,7 +104,3 @@ class Console:
     def _lines(self, lines: Iterable[str]) -> None:
         for line in lines:
             self._out.print(line, markup=False, soft_wrap=True)
-
-
-def _kib(nbytes: int) -> str:
-    return f"{nbytes / 1024:,.0f} KiB"
