@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ptee_mcu import __version__, cli_data, cli_train
+from ptee_mcu import __version__, cli_data, cli_profile, cli_targets, cli_train
 from ptee_mcu.errors import PteeError
 
 # Heavy imports stay inside the commands: `ptee-mcu --help` and what needs no torch must start at once.
@@ -22,7 +22,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(cli_data.app, name="data")
+app.add_typer(cli_targets.app, name="targets")
 app.command()(cli_train.train)
+app.command()(cli_profile.profile)
 
 OUT = Annotated[Path, typer.Argument(help="Folder that `build` wrote.", metavar="OUT")]
 INPUTS = Annotated[int | None, typer.Option(min=1, help="How many of the report images; all where left out.")]
@@ -157,21 +159,6 @@ def compare(
         console.comparison(result)
     if not result.equal:
         raise typer.Exit(1)
-
-
-@app.command()
-def targets(as_json: AS_JSON = False) -> None:
-    """List the boards."""
-    from dataclasses import asdict
-
-    from ptee_mcu import boards
-    from ptee_mcu.report.console import Console
-
-    known = [boards.load(name) for name in boards.names()]
-    if as_json:
-        print(json.dumps([asdict(board) | {"isa": board.isa.value} for board in known]))
-    else:
-        Console().targets(known)
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """What the templates print: a plan as C names, C expressions and read-only arrays."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from types import MappingProxyType
 from typing import Any
@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ptee_mcu import emit_c
+from ptee_mcu import emit_c, emit_stage
+from ptee_mcu.emit_linker import constant_section
+from ptee_mcu.emit_stage import Image, Loading
 from ptee_mcu.ops import QConv2d
 from ptee_mcu.ops.base import QOp
+from ptee_mcu.plan.placement import How
 from ptee_mcu.plan.plan import Plan, Step
 from ptee_mcu.quant_graph import ALWAYS, NEVER, QExit, QuantGraph
 from ptee_mcu.tensor import QTensor, Quant, Shape, readonly
@@ -19,11 +22,12 @@ from ptee_mcu.tensor import QTensor, Quant, Shape, readonly
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Array:
-    """A constant of the weights file."""
+    """A constant of the weights file; `section` is None where it is that of any other constant."""
 
     name: str
     note: str
     values: npt.NDArray[Any]
+    section: str | None
 
     @property
     def c_type(self) -> str:
@@ -33,7 +37,10 @@ class Array:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Call:
-    """One step: `inputs`, `result` and `scratch` are C expressions, `constants` C names by role."""
+    """One step: `inputs`, `result` and `scratch` are C expressions, as are the `constants` by role.
+
+    A staged constant has no address before it is copied: NULL stands among the `constants`, its place in `staged`.
+    """
 
     id: str
     index: int
@@ -47,6 +54,12 @@ class Call:
     scratch: str
     scratch_bytes: int
     constants: Mapping[str, str]
+    staged: Mapping[str, str]
+
+    @property
+    def descriptor(self) -> str:
+        """Address of what the kernel is told."""
+        return "&op" if self.staged else f"&op_{self.id}"
 
     @property
     def input(self) -> QTensor:
@@ -68,10 +81,15 @@ class ExitView:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """Consecutive calls of a segment; `optional`: left out where the segment's exit cannot fire."""
+    """Consecutive calls of a segment; `optional`: left out where the segment's exit cannot fire.
+
+    Before them `needs` is waited for, then the copy of `begins` is begun: names of images, None where there is none.
+    """
 
     optional: bool
     calls: tuple[Call, ...]
+    needs: str | None = None
+    begins: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +124,8 @@ class View:
     """A plan as its templates see it."""
 
     segments: tuple[tuple[Part, ...], ...]
+    images: tuple[Image, ...]
+    loadings: tuple[Loading, ...]
     exits: tuple[ExitView, ...]
     points: tuple[PointView, ...]
     default_point: PointView
@@ -129,12 +149,12 @@ class _Pool:
     """Constant arrays as they are named; equal ones are kept once."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str, bytes], Array] = {}
+        self._found: dict[tuple[str, bytes, str | None], Array] = {}
 
-    def name(self, proposed: str, note: str, values: npt.NDArray[Any]) -> str:
-        """C name of an array of `values`."""
-        key = (values.dtype.str, values.tobytes())
-        return self._found.setdefault(key, Array(proposed, note, values)).name
+    def name(self, proposed: str, note: str, values: npt.NDArray[Any], section: str | None = None) -> str:
+        """C name of an array of `values` in `section`."""
+        key = (values.dtype.str, values.tobytes(), section)
+        return self._found.setdefault(key, Array(proposed, note, values, section)).name
 
     def arrays(self) -> tuple[Array, ...]:
         """All arrays, in the order in which they were named."""
@@ -147,24 +167,46 @@ def make_view(plan: Plan, name: str) -> View:
     pool = _Pool()
     ids = emit_c.identifiers(step.node.name for step in plan.steps)
     optional = graph.skipped((NEVER,) * (len(graph.exits) - 1))
+    images = emit_stage.images(plan, name)
+    loadings = emit_stage.loadings(images, len(graph.exits))
     segments = tuple(
-        tuple(
-            Part(left_out, tuple(_call(plan, step, ids[step.node.name], name, pool) for step in steps))
-            for left_out, steps in groupby(plan.segment_steps(i), lambda step: step.node.name in optional)
+        _loaded(
+            [
+                Part(left_out, tuple(_call(plan, step, ids[step.node.name], name, pool) for step in steps))
+                for left_out, steps in groupby(plan.segment_steps(i), lambda step: step.node.name in optional)
+            ],
+            loadings[i],
+            loadings[i + 1].trunk if i + 1 < len(loadings) else None,
         )
         for i in range(len(graph.exits))
     )
+    copies = tuple(Array(c.name, c.note, c.values, c.section) for image in images for c in image.copies)
     exit_ids = emit_c.identifiers(leave.name for leave in graph.exits)
     points, default = _points(graph)
     return View(
         segments=segments,
+        images=images,
+        loadings=loadings,
         exits=tuple(_exit(plan, leave, exit_ids[leave.name]) for leave in graph.exits),
         points=points,
         default_point=points[default],
         table=threshold_table([point.thresholds for point in points]),
         lookup=_lookup(plan, name, pool),
-        arrays=pool.arrays(),
+        arrays=(*pool.arrays(), *copies),
     )
+
+
+def _loaded(parts: list[Part], own: Loading, following: str | None) -> tuple[Part, ...]:
+    """`parts` of a segment that wait for the image of its head; where they end with the head, that begins the next.
+
+    Until the last of the trunk has run, the image that follows may lie over what the trunk reads.
+    """
+    heads = [i for i, part in enumerate(parts) if part.optional]
+    if heads and own.head:
+        parts[heads[0]] = replace(parts[heads[0]], needs=own.head)
+    if heads and heads[-1] == len(parts) - 1:
+        parts[-1] = replace(parts[-1], begins=following)
+    return tuple(parts)
 
 
 def _call(plan: Plan, step: Step, identifier: str, name: str, pool: _Pool) -> Call:
@@ -173,7 +215,7 @@ def _call(plan: Plan, step: Step, identifier: str, name: str, pool: _Pool) -> Ca
     output = tensors[node.output]
     shapes = ", ".join(_shape(tensor.shape) for tensor in inputs)
     constants = {
-        role: pool.name(f"{name}_{identifier}_{role}", f"{node.name}: {role} {_shape(values.shape)}", values)
+        role: _constant(plan, f"{node.name}:{role}", f"{name}_{identifier}_{role}", values, pool)
         for role, values in node.op.constants.items()
     }
     return Call(
@@ -189,7 +231,18 @@ def _call(plan: Plan, step: Step, identifier: str, name: str, pool: _Pool) -> Ca
         scratch=_at(plan, step.scratch) if step.counts.scratch_bytes else "NULL",
         scratch_bytes=step.counts.scratch_bytes,
         constants=MappingProxyType(constants),
+        staged=emit_stage.addresses(plan, node),
     )
+
+
+def _constant(plan: Plan, constant: str, proposed: str, values: npt.NDArray[Any], pool: _Pool) -> str:
+    """C name of a constant (node:role); NULL where it is staged."""
+    place = plan.placements[constant]
+    if place.how is How.STAGED:
+        return "NULL"
+    node, _, role = constant.rpartition(":")
+    note = f"{node}: {role} {_shape(values.shape)}"
+    return pool.name(proposed, note, values, constant_section(place, plan.target))
 
 
 def _kind(op: QOp) -> str:

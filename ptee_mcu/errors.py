@@ -46,6 +46,10 @@ class DoesNotFitError(PteeError):
     """More memory is needed than a target has."""
 
 
+class BudgetError(PteeError):
+    """A network that takes more of its board than its budget allows."""
+
+
 class ToolMissingError(PteeError):
     """A compiler, emulator or optional package that is not installed."""
 

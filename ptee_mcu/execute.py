@@ -53,7 +53,8 @@ def executions(
     if place == "host":
         program = build_host(folder, plan.graph.name, work / "host", traced=traced)
         return run_host(program, x, options, progress=finished)
-    firmware = build_firmware(folder, plan.graph.name, work / "firmware.elf", machine=emulator(plan), traced=traced)
+    out, board = work / "firmware.elf", plan.target
+    firmware = build_firmware(folder, plan.graph.name, out, machine=emulator(plan), target=board, traced=traced)
     return run_qemu(firmware, x, options, counted=counted, progress=finished)
 
 
@@ -131,5 +132,5 @@ def linked_memory(folder: Path, plan: Plan) -> MemoryUse:
         FirmwareError, ToolMissingError, ConfigError: as `executions`.
     """
     with TemporaryDirectory() as work:
-        elf = build_footprint(folder, plan.graph.name, Path(work) / "footprint.elf", machine=emulator(plan))
-        return memory_use(elf)
+        out = Path(work) / "footprint.elf"
+        return memory_use(build_footprint(folder, plan.graph.name, out, machine=emulator(plan), target=plan.target))

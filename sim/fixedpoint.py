@@ -1,53 +1,16 @@
-"""CMSIS-NN's fixed-point rescaling of accumulators, to the last bit."""
+"""From accumulators to int8 codes in few passes over memory, to the last bit of CMSIS-NN."""
 
 from dataclasses import dataclass
 from math import gcd
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ptee_mcu.requant import Requant
-from ptee_mcu.tensor import Int8, Int32
-
-Int64: TypeAlias = npt.NDArray[np.int64]
+from ptee_mcu.requant import Int64, Requant
+from ptee_mcu.tensor import Int8
 
 _LANES = 1024  # elements per inner loop; per-channel constants are repeated up to here, or numpy restarts every pixel
-
-
-def doubling_high_mult(value: npt.NDArray[Any], multiplier: npt.NDArray[Any]) -> Int64:
-    """Products value * multiplier / 2**31, midpoints towards plus infinity; both int32, any broadcastable shapes.
-
-    Source: arm_nn_doubling_high_mult_no_sat, CMSIS-NN 4.0.0.
-    """
-    high: Int64 = (value.astype(np.int64) * multiplier + (1 << 30)) >> 31
-    return high
-
-
-def divide_by_power_of_two(dividend: npt.NDArray[Any], exponent: npt.NDArray[Any]) -> Int64:
-    """Quotients dividend / 2**exponent, midpoints away from zero; exponents in [0, 31].
-
-    Source: arm_nn_divide_by_power_of_two, CMSIS-NN 4.0.0, which compares the remainder with a threshold.
-    """
-    wide, right = dividend.astype(np.int64), np.asarray(exponent, dtype=np.int64)
-    quotient, remainder = wide >> right, wide & ((1 << right) - 1)
-    threshold = (((1 << right) - 1) >> 1) + (wide < 0)
-    rounded: Int64 = quotient + (remainder > threshold)
-    return rounded
-
-
-def requantize(values: npt.NDArray[Any], requant: Requant) -> Int32:
-    """Integers `values` (..., channels or 1) times the pairs' real factors, rounded twice.
-
-    C leaves values undefined that overflow int32 after the left shift of a positive `shift`; here they must not occur.
-
-    Source: arm_nn_requantize, CMSIS-NN 4.0.0, without CMSIS_NN_USE_SINGLE_ROUNDING.
-    """
-    shift = requant.shift.astype(np.int64)
-    raised = values.astype(np.int64) << np.maximum(shift, 0)
-    return divide_by_power_of_two(
-        doubling_high_mult(raised, requant.multiplier.astype(np.int64)), np.maximum(-shift, 0)
-    ).astype(np.int32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,6 +7,7 @@ from types import MappingProxyType
 import numpy as np
 
 from ptee_mcu.errors import DataError
+from ptee_mcu.plan.overlap import distances
 from ptee_mcu.plan.plan import Plan, Step
 from ptee_mcu.quant_graph import NEVER
 from ptee_mcu.sim.exits import checked_thresholds, labels
@@ -33,7 +34,8 @@ def run(plan: Plan, x: Int8, *, thresholds: Sequence[int] | None = None) -> Trac
 
     What is computed only for an exit whose threshold is 128 is left out, there as here.
     A step's output is overwritten with garbage before it runs, its scratch before and after: what shares their bytes
-    is lost, as it could be in C.
+    is lost, as it could be in C. Only an input that the step's kernel lets its output overlap, at the distance at which
+    the two lie, is read before.
 
     Args:
         plan: the network and its arena.
@@ -74,11 +76,19 @@ def run(plan: Plan, x: Int8, *, thresholds: Sequence[int] | None = None) -> Trac
 def _execute(plan: Plan, arena: Int8, step: Step) -> None:
     node = step.node
     scratch = [step.scratch] if step.counts.scratch_bytes else []
+    early = {name: _tensor(plan, arena, name).copy() for name in _read_in_time(plan, step)}
     _spoil(plan, arena, [node.output, *scratch])
-    inputs = [_tensor(plan, arena, name) for name in node.inputs]
+    inputs = [early[name] if name in early else _tensor(plan, arena, name) for name in node.inputs]
     codes = KERNELS[type(node.op)](node.op, inputs, plan.graph.tensors[node.output])
     _tensor(plan, arena, node.output)[...] = codes
     _spoil(plan, arena, scratch)
+
+
+def _read_in_time(plan: Plan, step: Step) -> list[str]:
+    """Inputs before which the output of `step` starts early enough for its kernel never to overwrite what it reads."""
+    start = plan.arena[step.node.output].offset
+    permitted = distances(plan.graph, step.node, plan.target.isa)
+    return [name for name, distance in permitted.items() if start <= plan.arena[name].offset - distance]
 
 
 def _spoil(plan: Plan, arena: Int8, names: Sequence[str]) -> None:

@@ -58,7 +58,7 @@ def test_a_wheel_holds_everything_and_lands_only_ptee_mcu(tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert {p.name for p in target.iterdir() if not p.name.endswith(".dist-info") and p.name != "bin"} == {"ptee_mcu"}
     code = (
-        "import ptee_mcu.sim, ptee_mcu.boards as t; from ptee_mcu.emit import _environment as e;"
+        "import ptee_mcu.sim, ptee_mcu.boards as t; from ptee_mcu.emit_text import environment as e;"
         "e().get_template('ops/conv2d.c.j2'); print(t.names(), ptee_mcu.__file__)"
     )
     ran = python("-c", code, cwd=tmp_path, PYTHONPATH=str(target))

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ptee_mcu.errors import FirmwareError
-from ptee_mcu.firmware import tools
+from ptee_mcu.firmware import layout, tools
+from ptee_mcu.firmware.layout import Layout
 from ptee_mcu.firmware.machines import Machine
 
 CACHE_VARIABLE = "PTEE_CACHE"
@@ -94,31 +95,37 @@ def compile_host(sources: CSources, out_exe: Path, *, sanitize: bool = True, opt
     return _link(chain, sources, out_exe, link)
 
 
-def compile_arm(sources: CSources, out_elf: Path, *, machine: Machine, optimize: str = "-O3") -> Path:
+def compile_arm(
+    sources: CSources, out_elf: Path, *, machine: Machine, on: Layout | None = None, optimize: str = "-O3"
+) -> Path:
     """Links `sources` with startup code and semihosting for `machine` to `out_elf`.
+
+    `on`: flags and memories, those of the machine itself where None.
 
     Raises:
         ToolMissingError: where arm-none-eabi-gcc is not installed.
         FirmwareError: where it does not compile, or does not fit the machine; the message holds what the tool said.
     """
-    architecture = (*machine.flags, "-mthumb", "-masm-syntax-unified")
+    chosen = on or layout.bare(machine)
+    architecture = (*chosen.flags, "-mthumb", "-masm-syntax-unified")
     chain = Toolchain("arm-none-eabi-gcc", (*architecture, optimize, *_SECTIONS))
-    support = CSources(own=tuple(SUPPORT / name for name in _STARTUP), include_dirs=(SUPPORT,))
-    symbols = {
-        "flash_base": machine.flash_base,
-        "flash_bytes": machine.flash_bytes,
-        "ram_base": machine.ram_base,
-        "ram_bytes": machine.ram_bytes,
-        "stack_bytes": machine.stack_bytes,
-    }
-    link = (
-        *architecture,
-        "-nostartfiles",
-        *(f"-Wl,--defsym=ptee_{name}={value:#x}" for name, value in symbols.items()),
-        f"-Wl,-T,{SUPPORT / 'firmware.ld'}",
-        "-Wl,--gc-sections",
+    spans = ",".join(f"{bank.base:#x},{bank.base + bank.nbytes:#x}" for bank in chosen.writable)
+    support = CSources(
+        own=tuple(SUPPORT / name for name in _STARTUP), include_dirs=(SUPPORT,), defines=(f"PTEE_WRITABLE={spans}",)
     )
-    return _link(chain, sources + support, out_elf, link)
+    out_elf.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out_elf.parent, prefix="linking-") as scratch:
+        script = Path(scratch) / "layout.ld"
+        script.write_text(chosen.script, encoding="utf-8")
+        link = (
+            *architecture,
+            "-nostartfiles",
+            f"-Wl,--defsym=ptee_stack_bytes={machine.stack_bytes:#x}",
+            "-Wl,-e,ptee_reset",
+            f"-Wl,-T,{script}",
+            "-Wl,--gc-sections",
+        )
+        return _link(chain, sources + support, out_elf, link)
 
 
 def archive(chain: Toolchain, sources: Sequence[Path], include_dirs: Sequence[Path]) -> Path:

@@ -4,10 +4,6 @@ The firmware holds marks (marks.S): counting goes on at the start of a counted c
 while an op's output is recorded. Counts are instructions, not cycles; they are the same in every run.
 """
 
-import hashlib
-import os
-import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ptee_mcu.errors import FirmwareError
-from ptee_mcu.firmware import build, memory, tools
+from ptee_mcu.firmware import memory, plugin
 from ptee_mcu.firmware.qemu import Plugin
 
 OP = 0  # kinds of stops
 CALL = 1
 
-_SOURCE = build.SUPPORT / "count_plugin.c"
-_FLAGS = ("-O2", "-fPIC", "-shared", "-fvisibility=hidden", "-std=c11", "-Wall", "-Wextra")
 _MAGIC = b"PTEECNT1"
 _GOES = ("ptee_count_start", "ptee_count_resume")
 _STOPS = {"ptee_trace_op": OP, "ptee_count_stop": CALL}
@@ -60,12 +54,9 @@ class Counter:
 
     def plugin(self, folder: Path) -> Plugin:
         """The plugin for one run that keeps its files in `folder`."""
-        if "," in str(folder) or any(symbol.isspace() for symbol in str(folder)):
-            raise FirmwareError(
-                f"{folder}: QEMU takes no plugin files from a folder with a comma or a space in its name"
-            )
-        (folder / "symbols").write_text(self.table, encoding="ascii")
-        return Plugin(self.library, (f"symbols={folder / 'symbols'}", f"out={folder / 'counts'}"))
+        symbols = plugin.in_folder(folder, "symbols")
+        symbols.write_text(self.table, encoding="ascii")
+        return Plugin(self.library, (f"symbols={symbols}", f"out={folder / 'counts'}"))
 
     def read(self, folder: Path) -> Counts:
         """What the run in `folder` counted.
@@ -113,24 +104,6 @@ def plugin_library() -> Path:
     """The counting plugin, compiled into the cache on first use.
 
     Raises:
-        ToolMissingError: where gcc or QEMU is not installed.
-        FirmwareError: where QEMU's plugin interface is not version 1, the only one supported.
+        ToolMissingError, FirmwareError: as `plugin.library`.
     """
-    version = tools.find("qemu-system-arm").version
-    number = re.search(r"version (\d+)\.", version)
-    if number and int(number.group(1)) >= 9:
-        raise FirmwareError(
-            f"the counting plugin is written for QEMU's plugin interface 1 (QEMU 4.2 to 8.2), this is {version}",
-            hint="run without counting, or install QEMU 7 or 8",
-        )
-    compiler = tools.find("gcc")
-    source = _SOURCE.read_bytes()
-    digest = hashlib.sha256("\0".join((compiler.version, *_FLAGS)).encode() + b"\0" + source).hexdigest()
-    made = build.cache_dir() / f"count-{digest}.so"
-    if not made.is_file():
-        made.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=made.parent, prefix="building-") as scratch:
-            aside = Path(scratch) / "count.so"
-            build.call([str(compiler.path), *_FLAGS, str(_SOURCE), "-o", str(aside)], "compiling the counting plugin")
-            os.replace(aside, made)  # noqa: PTH105 - atomic
-    return made
+    return plugin.library("counting", ("count_plugin.c",), ("qemu_plugin_api.h",))

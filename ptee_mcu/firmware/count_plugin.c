@@ -8,41 +8,14 @@
  *   arguments  symbols=FILE  lines "function START BYTES" sorted by START, "go ADDRESS", "stop ADDRESS KIND"; in hex
  *              out=FILE      little endian: "PTEECNT1", functions u64; per stop: kind u64, instructions u64;
  *                            at the end: all ones u64, events u64, misplaced marks u64, per function instructions u64
- *
- * The plugin interface, version 1, is declared here because Debian ships QEMU without its header.
- * Source: QEMU 7.2, docs/devel/tcg-plugins.rst and include/qemu/qemu-plugin.h (names and meaning).
  */
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef uint64_t qemu_plugin_id_t;
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-typedef struct qemu_info_t qemu_info_t;
-enum { QEMU_PLUGIN_CB_NO_REGS = 0 };
-enum { QEMU_PLUGIN_INLINE_ADD_U64 = 0 };
+#include "qemu_plugin_api.h"
 
-typedef void (*tb_translated)(qemu_plugin_id_t id, struct qemu_plugin_tb *tb);
-typedef void (*executed)(unsigned int vcpu, void *data);
-typedef void (*at_exit)(qemu_plugin_id_t id, void *data);
-
-extern void qemu_plugin_register_vcpu_tb_trans_cb(qemu_plugin_id_t id, tb_translated callback);
-extern void qemu_plugin_register_vcpu_tb_exec_cb(struct qemu_plugin_tb *tb, executed callback, int flags, void *data);
-extern void qemu_plugin_register_vcpu_tb_exec_inline(struct qemu_plugin_tb *tb, int operation, void *to,
-                                                     uint64_t value);
-extern void qemu_plugin_register_atexit_cb(qemu_plugin_id_t id, at_exit callback, void *data);
-extern size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *tb);
-extern struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *tb, size_t index);
-extern uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *insn);
-
-#define EXPORT __attribute__((visibility("default")))
-extern EXPORT int qemu_plugin_version;
 int qemu_plugin_version = 1;
-EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int argc, char **argv);
 
 typedef struct {
     uint64_t start, nbytes;

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ptee_mcu.errors import DataError, FirmwareError
-from ptee_mcu.firmware.count import CALL, OP, Counts
-from ptee_mcu.firmware.records import ExitRecords, InputForm, Options, OpTrace, Results, Trace
+from ptee_mcu.firmware.count import Counts
+from ptee_mcu.firmware.intervals import intervals
+from ptee_mcu.firmware.records import ExitRecords, Options, OpTrace, Results, Trace
 from ptee_mcu.tensor import Int8, Int32, readonly
 
 Int64 = npt.NDArray[np.int64]
@@ -72,26 +73,15 @@ def instructions(counts: Counts, results: Results, trace: Trace, inputs: int, op
     Raises:
         FirmwareError: where there are not as many counts as calls and traced ops.
     """
-    pixels = options.input is InputForm.PIXELS
-    rows = results.records.input
-    calls = np.flatnonzero(counts.kinds == CALL)
-    totals = np.diff(np.cumsum(counts.instructions.astype(np.int64))[calls], prepend=0)
-    if len(calls) != len(rows) + inputs * pixels:
-        raise FirmwareError(f"{len(calls)} calls were counted; {len(rows)} exits of {inputs} inputs were evaluated")
-    step = _position_within(rows)
-    # Each input starts with its pixel call, where there is one; then one call per evaluated exit.
-    at = np.arange(len(rows)) + (rows + 1) * pixels
-    segments = np.zeros((inputs, int(step.max(initial=-1)) + 1), dtype=np.int64)
-    segments[rows, step] = totals[at]
+    found = intervals(counts.kinds, results, trace, inputs, options)
+    totals = np.diff(np.cumsum(counts.instructions.astype(np.int64))[found.calls], prepend=0)
+    input_of, segment = found.input[found.calls], found.segment[found.calls]
+    segments = np.zeros((inputs, int(segment.max(initial=-1)) + 1), dtype=np.int64)
+    steps = segment >= 0
+    segments[input_of[steps], segment[steps]] = totals[steps]
     before = np.zeros(inputs, dtype=np.int64)
-    if pixels:
-        before = np.delete(totals, at)
-    per_op = counts.instructions[counts.kinds == OP].astype(np.int64)
-    ops: dict[int, Int64] = {}
-    if len(trace.order):
-        if len(per_op) != len(trace.order):
-            raise FirmwareError(f"{len(per_op)} ops were counted, {len(trace.order)} were traced")
-        ops = {op: readonly(per_op[trace.order[:, 1] == op], np.int64) for op in trace.ops}
+    before[input_of[~steps]] = totals[~steps]
+    ops = {op: readonly(counts.instructions[found.op == op], np.int64) for op in trace.ops}
     return Instructions(
         readonly(before, np.int64), readonly(segments, np.int64), MappingProxyType(ops), counts.functions
     )
@@ -150,11 +140,6 @@ def _answered(
         instructions=counted,
         stack_bytes=stack_bytes,
     )
-
-
-def _position_within(rows: Int32) -> Int64:
-    """Per row, how many earlier rows belong to the same input; rows are sorted by input."""
-    return np.arange(len(rows)) - np.searchsorted(rows, rows)
 
 
 def _joined_op(op: int, parts: Sequence[Execution], start: int) -> OpTrace:

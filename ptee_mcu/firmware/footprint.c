@@ -15,13 +15,19 @@
 
 int main(void);
 
-static alignas(CONSTANT(_ARENA_ALIGN)) uint8_t arena[CONSTANT(_ARENA_BYTES)];
+PTEE_SECTION(CONSTANT(_ARENA_SECTION)) static alignas(CONSTANT(_ARENA_ALIGN)) uint8_t arena[CONSTANT(_ARENA_BYTES)];
+#ifdef PTEE_TAKES_STAGE
+PTEE_SECTION(CONSTANT(_STAGE_SECTION)) static alignas(CONSTANT(_STAGE_ALIGN)) uint8_t stage[CONSTANT(_STAGE_BYTES)];
+#define BUFFERS arena, sizeof arena, stage, sizeof stage
+#else
+#define BUFFERS arena, sizeof arena
+#endif
 static MODEL(_t) network;
 
 int main(void)
 {
     MODEL(_result) result;
-    if (ptee_failed(MODEL(_init)(&network, arena, sizeof arena)) || MODEL(_input)(&network) == NULL) {
+    if (ptee_failed(MODEL(_init)(&network, BUFFERS)) || MODEL(_input)(&network) == NULL) {
         return 1;
     }
     return ptee_failed(MODEL(_run)(&network, &result)) ? 2 : (int)result.label;

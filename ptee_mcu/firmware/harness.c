@@ -4,8 +4,8 @@
  *
  *   harness OPTIONS INPUTS RESULTS TRACE
  *
- * Compiled with PTEE_MODEL_HEADER ("NAME.h"), PTEE_NAME (NAME), PTEE_PREFIX (NAME in capitals) and, where there is a
- * NAME_input_u8, PTEE_TAKES_PIXELS. Its files are sequences of little-endian 32-bit words and bytes;
+ * Compiled with PTEE_MODEL_HEADER ("NAME.h"), PTEE_NAME (NAME), PTEE_PREFIX (NAME in capitals), PTEE_TAKES_PIXELS where
+ * there is a NAME_input_u8 and PTEE_TAKES_STAGE where there is a NAME_STAGE_BYTES. Its files are sequences of little-endian 32-bit words and bytes;
  * ptee_mcu/firmware/records.py writes and reads them.
  *
  *   OPTIONS  magic, inputs, form of an input (codes, pixels), calls (steps, run), trace (none, heads, outputs),
@@ -66,11 +66,21 @@ typedef struct {
     int8_t logits[LOGITS_BYTES];
 } exit_record;
 
-static struct {
+PTEE_SECTION(CONSTANT(_ARENA_SECTION)) static struct {
     alignas(ARENA_ALIGN) uint8_t before[GUARD_BYTES];
     alignas(ARENA_ALIGN) uint8_t arena[ARENA_BYTES];
     uint8_t after[GUARD_BYTES];
 } memory;
+#ifdef PTEE_TAKES_STAGE
+PTEE_SECTION(CONSTANT(_STAGE_SECTION)) static struct {
+    alignas(CONSTANT(_STAGE_ALIGN)) uint8_t before[GUARD_BYTES];
+    alignas(CONSTANT(_STAGE_ALIGN)) uint8_t bytes[CONSTANT(_STAGE_BYTES)];
+    uint8_t after[GUARD_BYTES];
+} stage;
+#define BUFFERS memory.arena, ARENA_BYTES, stage.bytes, CONSTANT(_STAGE_BYTES)
+#else
+#define BUFFERS memory.arena, ARENA_BYTES
+#endif
 static MODEL(_t) network;
 static uint8_t input_bytes[INPUT_BYTES];
 static options chosen;
@@ -137,6 +147,14 @@ static void check_guards(void)
     check_guard(memory.after, "bytes after the arena were overwritten");
     CLOSE(memory.before);
     CLOSE(memory.after);
+#ifdef PTEE_TAKES_STAGE
+    OPEN(stage.before);
+    OPEN(stage.after);
+    check_guard(stage.before, "bytes before the stage were overwritten");
+    check_guard(stage.after, "bytes after the stage were overwritten");
+    CLOSE(stage.before);
+    CLOSE(stage.after);
+#endif
 }
 
 #ifdef PTEE_TRACE_OP
@@ -189,7 +207,14 @@ static void start(int32_t options_file)
     memset(memory.arena, POISON, ARENA_BYTES);
     CLOSE(memory.before);
     CLOSE(memory.after);
-    check(MODEL(_init)(&network, memory.arena, ARENA_BYTES));
+#ifdef PTEE_TAKES_STAGE
+    memset(stage.before, GUARD, GUARD_BYTES);
+    memset(stage.after, GUARD, GUARD_BYTES);
+    memset(stage.bytes, POISON, sizeof stage.bytes);
+    CLOSE(stage.before);
+    CLOSE(stage.after);
+#endif
+    check(MODEL(_init)(&network, BUFFERS));
     for (uint32_t i = 0; i < chosen.thresholds; i++) {
         struct {
             uint32_t exit;

@@ -7,7 +7,12 @@ from pathlib import Path
 from ptee_mcu.errors import FirmwareError
 from ptee_mcu.firmware import build
 from ptee_mcu.firmware.build import SUPPORT, CSources
+from ptee_mcu.firmware.layout import Layout, Spare, emulated
 from ptee_mcu.firmware.machines import Machine
+from ptee_mcu.target import Target
+
+# Files, guards and buffers of the harness, beside what the network's application links.
+_HARNESS = Spare(main=256 * 1024, other=1024)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +44,20 @@ def build_host(
 
 
 def build_firmware(
-    project: Path, name: str, out: Path, *, machine: Machine, traced: bool = True, optimize: str = "-O3"
+    project: Path,
+    name: str,
+    out: Path,
+    *,
+    machine: Machine,
+    target: Target | None = None,
+    traced: bool = True,
+    optimize: str = "-O3",
 ) -> Firmware:
     """As `build_host`, for `machine`, with the marks that count instructions.
 
     A network that is not traced executes exactly what an application's would; a traced one adds the call per op.
+    Where `target` is given, the network runs as on that board: compiled with its flags, linked by the project's own
+    script with its memories moved into the machine's. Where not, all constants lie in the machine's flash and .data.
 
     Raises:
         ToolMissingError: where arm-none-eabi-gcc is not installed.
@@ -51,17 +65,32 @@ def build_firmware(
     """
     files = ("harness.c", "io_semihost.c", "marks.S")
     sources = build.sources_in(project) + _sources(project, name, files, traced=traced)
-    return Firmware(build.compile_arm(sources, out, machine=machine, optimize=optimize), machine)
+    on = _layout(project, name, machine, target, _HARNESS)
+    return Firmware(build.compile_arm(sources, out, machine=machine, on=on, optimize=optimize), machine)
 
 
-def build_footprint(project: Path, name: str, out: Path, *, machine: Machine, optimize: str = "-O3") -> Path:
+def build_footprint(
+    project: Path, name: str, out: Path, *, machine: Machine, target: Target | None = None, optimize: str = "-O3"
+) -> Path:
     """Links the smallest application around network `name` to `out`: for `memory_use`, not for running.
 
     Raises:
-        ToolMissingError, FirmwareError: as `build_firmware`.
+        ToolMissingError, FirmwareError: as `build_firmware`, also where it does not fit the memories of `target`.
     """
     sources = build.sources_in(project) + _sources(project, name, ("footprint.c",), traced=False)
-    return build.compile_arm(sources, out, machine=machine, optimize=optimize)
+    on = _layout(project, name, machine, target, Spare())
+    return build.compile_arm(sources, out, machine=machine, on=on, optimize=optimize)
+
+
+def _layout(project: Path, name: str, machine: Machine, target: Target | None, spare: Spare) -> Layout | None:
+    if target is None:
+        return None
+    path = project / f"{name}.ld"
+    if not path.is_file():
+        raise FirmwareError(
+            f"{project} holds no linker script of {name!r}: {name}.ld is missing", hint="build it again"
+        )
+    return emulated(target, machine, path.read_text(encoding="utf-8"), spare)
 
 
 def _sources(project: Path, name: str, files: Sequence[str], *, traced: bool) -> CSources:
@@ -69,8 +98,11 @@ def _sources(project: Path, name: str, files: Sequence[str], *, traced: bool) ->
     if not header.is_file():
         raise FirmwareError(f"{project} holds no network {name!r}: {name}.h is missing", hint="build it first")
     defines = [f'PTEE_MODEL_HEADER="{name}.h"', f"PTEE_NAME={name}", f"PTEE_PREFIX={name.upper()}"]
-    if f"{name}_input_u8" in header.read_text(encoding="utf-8"):
+    text = header.read_text(encoding="utf-8")
+    if f"{name}_input_u8" in text:
         defines.append("PTEE_TAKES_PIXELS=1")
+    if f"#define {name.upper()}_STAGE_BYTES " in text:
+        defines.append("PTEE_TAKES_STAGE=1")
     return CSources(
         own=tuple(SUPPORT / file for file in files),
         include_dirs=(SUPPORT,),

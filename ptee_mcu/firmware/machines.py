@@ -36,7 +36,8 @@ class Machine:
         return (Bank(self.flash_base, self.flash_bytes), Bank(self.ram_base, self.ram_bytes), *self.more)
 
 
-# Source: QEMU 7.2 hw/arm/mps2.c and mps2-tz.c (memory maps, SYSCLK); `more` is the 16 MB of PSRAM.
+# Source: QEMU 7.2 hw/arm/mps2.c and mps2-tz.c (memory maps, SYSCLK); `more` is the 16 MB of PSRAM, on
+# mps3-an547 the SRAM for code, the DTCM and the start of the DDR4.
 _MACHINES = (
     Machine(
         "mps2-an385",
@@ -91,6 +92,7 @@ _MACHINES = (
         0x21000000,
         4 * _MIB,
         32_000_000,
+        more=(Bank(0x01000000, 2 * _MIB), Bank(0x20000000, _MIB // 2), Bank(0x60000000, 16 * _MIB)),
     ),
 )
 MACHINES = {machine.name: machine for machine in _MACHINES}

@@ -7,7 +7,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,10 @@ from ptee_mcu.firmware import count, execution, qemu, records
 from ptee_mcu.firmware.count import Counter
 from ptee_mcu.firmware.execution import Execution
 from ptee_mcu.firmware.harness import Firmware, HostProgram
+from ptee_mcu.firmware.intervals import Intervals, intervals
 from ptee_mcu.firmware.records import InputForm, Options
+from ptee_mcu.firmware.trace import Tracer
+from ptee_mcu.firmware.trace_file import Trace
 from ptee_mcu.tensor import Int8, UInt8
 
 Progress = Callable[[int], None]  # called with the number of inputs that were just finished
@@ -82,21 +85,44 @@ def run_qemu(
     counter = count.counter(firmware.path) if counted else None
 
     def once(folder: Path) -> None:
-        done = qemu.run(
-            firmware.path,
-            firmware.machine,
-            words=_FILES,
-            timeout_s=timeout_s,
-            cwd=folder,
-            plugin=counter.plugin(folder) if counter else None,
-        )
-        if done.exit_code != 0:
-            raise FirmwareError(
-                f"{firmware.path.name} on {firmware.machine.name} failed with code {done.exit_code}:\n"
-                f"{done.stdout.strip()}"
-            )
+        _run_qemu_once(firmware, folder, timeout_s, counter)
 
     yield from _in_chunks(once, counter, inputs, options or Options(), workers, progress)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Traced:
+    """What a network did, and what that took; row i of `intervals` tells of interval i of `trace`."""
+
+    execution: Execution
+    intervals: Intervals
+    trace: Trace
+
+
+def trace_qemu(
+    firmware: Firmware, inputs: Int8 | UInt8, tracer: Tracer, options: Options | None = None, *, timeout_s: float = 600
+) -> Traced:
+    """As `run_qemu`, all inputs in one run, traced by `trace.harness_tracer` of the same firmware.
+
+    Raises:
+        ToolMissingError, FirmwareError, DataError: as `run_qemu`.
+    """
+    chosen = _with_form(options or Options(), inputs)
+    with tempfile.TemporaryDirectory(prefix="ptee-") as scratch:
+        folder = Path(scratch)
+        results, recorded = _ran(lambda at: _run_qemu_once(firmware, at, timeout_s, tracer), folder, 0, inputs, chosen)
+        found = tracer.read(folder)
+    placed = intervals(found.kinds, results, recorded, len(inputs), chosen)
+    return Traced(execution.execution(0, len(inputs), results, recorded, None), placed, found)
+
+
+def _run_qemu_once(firmware: Firmware, folder: Path, timeout_s: float, counter: Counter | Tracer | None) -> None:
+    plugin = counter.plugin(folder) if counter else None
+    done = qemu.run(firmware.path, firmware.machine, words=_FILES, timeout_s=timeout_s, cwd=folder, plugin=plugin)
+    if done.exit_code != 0:
+        raise FirmwareError(
+            f"{firmware.path.name} on {firmware.machine.name} failed with code {done.exit_code}:\n{done.stdout.strip()}"
+        )
 
 
 def _run_host_once(program: HostProgram, folder: Path, timeout_s: float) -> None:
@@ -125,10 +151,7 @@ def _in_chunks(
     workers: int | None,
     progress: Progress | None,
 ) -> Generator[Execution, None, None]:
-    forms = {np.dtype(np.int8): InputForm.CODES, np.dtype(np.uint8): InputForm.PIXELS}
-    if inputs.dtype not in forms:
-        raise DataError(f"inputs are {inputs.dtype}", hint="int8 codes or uint8 pixels")
-    chosen = replace(options, input=forms[inputs.dtype])
+    chosen = _with_form(options, inputs)
     count_of_workers = workers or os.cpu_count() or 1
     size = max(1, min(_CHUNK, -(-len(inputs) // count_of_workers)))
     starts = deque(range(0, len(inputs), size))
@@ -148,19 +171,32 @@ def _in_chunks(
         pool.shutdown(cancel_futures=True)
 
 
+def _with_form(options: Options, inputs: Int8 | UInt8) -> Options:
+    forms = {np.dtype(np.int8): InputForm.CODES, np.dtype(np.uint8): InputForm.PIXELS}
+    if inputs.dtype not in forms:
+        raise DataError(f"inputs are {inputs.dtype}", hint="int8 codes or uint8 pixels")
+    return replace(options, input=forms[inputs.dtype])
+
+
 def _one_chunk(
     once: Callable[[Path], None], counter: Counter | None, first: int, inputs: Int8 | UInt8, options: Options
 ) -> Execution:
     with tempfile.TemporaryDirectory(prefix="ptee-") as scratch:
         folder = Path(scratch)
-        (folder / "options").write_bytes(options.encode(len(inputs), first))
-        (folder / "inputs").write_bytes(np.ascontiguousarray(inputs).tobytes())
-        once(folder)
-        results = records.decode_results((folder / "results").read_bytes(), len(inputs))
-        if results.input_bytes * len(inputs) != inputs.size:
-            raise DataError(f"an input holds {inputs.size // len(inputs)} B, the network takes {results.input_bytes} B")
-        trace = records.decode_trace((folder / "trace").read_bytes())
+        results, recorded = _ran(once, folder, first, inputs, options)
         counted = None
         if counter is not None:
-            counted = execution.instructions(counter.read(folder), results, trace, len(inputs), options)
-    return execution.execution(first, len(inputs), results, trace, counted)
+            counted = execution.instructions(counter.read(folder), results, recorded, len(inputs), options)
+    return execution.execution(first, len(inputs), results, recorded, counted)
+
+
+def _ran(
+    once: Callable[[Path], None], folder: Path, first: int, inputs: Int8 | UInt8, options: Options
+) -> tuple[records.Results, records.Trace]:
+    (folder / "options").write_bytes(options.encode(len(inputs), first))
+    (folder / "inputs").write_bytes(np.ascontiguousarray(inputs).tobytes())
+    once(folder)
+    results = records.decode_results((folder / "results").read_bytes(), len(inputs))
+    if results.input_bytes * len(inputs) != inputs.size:
+        raise DataError(f"an input holds {inputs.size // len(inputs)} B, the network takes {results.input_bytes} B")
+    return results, records.decode_trace((folder / "trace").read_bytes())

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From reset to main on an emulated Cortex-M: vectors, FPU, .data, .bss, a painted stack; a fault prints and exits.
+ * From reset to main on an emulated Cortex-M: vectors, FPU, .data, .bss, what ptee_load_sections copies, a painted
+ * stack; a fault prints and exits. PTEE_WRITABLE, where defined, lists start and end of memories that are filled with
+ * poison before anything else, so that what nobody loads or clears does not pass for zero.
  * Below the RAM of some machines QEMU ignores writes, so a stack that is too small may not fault: its paint is checked
  * at the end.
  *
@@ -9,12 +11,14 @@
 #include "startup.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "semihost.h"
 
 #define CPACR (*(volatile uint32_t *)0xE000ED88u)
 #define CFSR (*(volatile uint32_t *)0xE000ED28u)
 #define STACK_PAINT 0xA5C3F01E
+#define POISON 0xB7E9D5A3
 #define TEXT_OF(macro) TEXT(macro)
 #define TEXT(words) #words
 
@@ -22,7 +26,15 @@ extern uint32_t ptee_stack_bottom[], ptee_stack_top[];
 extern uint32_t ptee_data_load[], ptee_data_start[], ptee_data_end[];
 extern uint32_t ptee_bss_start[], ptee_bss_end[];
 
+#ifdef PTEE_WRITABLE
+__attribute__((used)) static const uint32_t ptee_writable[] = {PTEE_WRITABLE, 0, 0};
+#else
+__attribute__((used)) static const uint32_t ptee_writable[] = {0, 0};
+#endif
+
 int main(void);
+/* In projects with constants that are copied before main. */
+__attribute__((weak)) void ptee_load_sections(void);
 void ptee_reset(void);
 void ptee_fault(void);
 _Noreturn void ptee_start(void);
@@ -64,8 +76,20 @@ __attribute__((naked)) void ptee_fault(void)
 
 __attribute__((naked)) void ptee_reset(void)
 {
-    /* Painted before any C runs, so that nothing of a C frame is overwritten. */
-    __asm__ volatile("ldr r0, =ptee_stack_bottom\n"
+    /* Poisoned and painted before any C runs, so that nothing of a C frame is overwritten. */
+    __asm__ volatile("ldr r3, =ptee_writable\n"
+                     "ldr r2, =" TEXT_OF(POISON) "\n"
+                     "3: ldr r0, [r3]\n"
+                     "ldr r1, [r3, #4]\n"
+                     "adds r3, #8\n"
+                     "cmp r1, #0\n"
+                     "beq 5f\n"
+                     "4: cmp r0, r1\n"
+                     "bhs 3b\n"
+                     "str r2, [r0]\n"
+                     "adds r0, #4\n"
+                     "b 4b\n"
+                     "5: ldr r0, =ptee_stack_bottom\n"
                      "ldr r1, =ptee_stack_top\n"
                      "ldr r2, =" TEXT_OF(STACK_PAINT) "\n"
                      "1: cmp r0, r1\n"
@@ -88,6 +112,9 @@ _Noreturn void ptee_start(void)
     }
     for (uint32_t *to = ptee_bss_start; to < ptee_bss_end; to++) {
         *to = 0;
+    }
+    if (ptee_load_sections != NULL) {
+        ptee_load_sections();
     }
     const int code = main();
     if (ptee_stack_bottom[0] != STACK_PAINT) {

@@ -18,7 +18,7 @@ _HOST_INSTALL = "apt-get install -y --no-install-recommends gcc libc6-dev"
 _PROGRAMS = {
     "gcc": ("run and compare on the host, counting plugin", _HOST_INSTALL),
     "arm-none-eabi-gcc": ("firmware for Cortex-M", ARM_INSTALL),
-    "arm-none-eabi-size": ("flash and RAM of firmware", ARM_INSTALL),
+    "arm-none-eabi-objdump": ("flash and RAM of firmware", ARM_INSTALL),
     "arm-none-eabi-nm": ("flash and RAM per symbol, instruction counts", ARM_INSTALL),
     "qemu-system-arm": ("run and compare on an emulated Cortex-M", ARM_INSTALL),
 }

@@ -8,7 +8,7 @@ import numpy as np
 
 from ptee_mcu.errors import ModelError, QuantizationError
 from ptee_mcu.isa import Isa
-from ptee_mcu.ops.base import Activation, Counts, Op, Params, QOp
+from ptee_mcu.ops.base import Activation, Counts, Op, Params, QOp, Reads, Traffic, Work
 from ptee_mcu.requant import Requant
 from ptee_mcu.tensor import Float, QTensor, Quant, Shape
 
@@ -66,6 +66,16 @@ class QAdd(QOp):
     def counts(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Counts:
         """Neither MACs nor scratch."""
         return Counts()
+
+    def overlap(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> tuple[int | None, ...]:
+        """ptee_add reads both elements, then writes their sum: the output may start where an input does, or before."""
+        return (0, 0)
+
+    def work(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Work:
+        """Of ptee_add: one element after another."""
+        count = output.nbytes
+        traffic = Traffic({}, (Reads(count), Reads(count)), 0, 0, count)
+        return Work("ptee_add", {"call": 1, "element": count}, traffic)
 
 
 def _one_shape(inputs: Sequence[Shape]) -> Shape:

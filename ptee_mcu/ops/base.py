@@ -1,4 +1,4 @@
-"""What every float op and every int8 op tells the stages: shapes, arithmetic, quantization, counts."""
+"""What every float op and every int8 op tells the stages: shapes, arithmetic, quantization, counts, work."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -39,6 +39,46 @@ class Counts:
 
     macs: int = 0
     scratch_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """Loads from one array: `nbytes` in all, a byte loaded twice counted twice, `width` bytes a load on average.
+
+    `passes`: how often its bytes stream by, loads that follow at once on a load of the same byte not counted.
+    `constants` and `activations`: bytes of either kind, this array's own included, that pass between two passes over
+    the same byte: what a cache must hold for the second to hit; 0 where there is no second.
+    """
+
+    nbytes: int
+    passes: float = 1.0
+    constants: int = 0
+    activations: int = 0
+    width: float = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Bytes that one execution loads, per operand, and stores; the stack is not in it.
+
+    `constants`: by role. `inputs`: in the order of the node. `output`: what is read back of it. `written`: to the
+    output and the scratch.
+    """
+
+    constants: Mapping[str, Reads]
+    inputs: tuple[Reads, ...]
+    scratch: int
+    output: int
+    written: int
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """How one execution spends its time: the function that serves it, and how often each of its loops runs."""
+
+    kernel: str
+    loops: Mapping[str, int]
+    traffic: Traffic
 
 
 class Op(ABC):
@@ -96,3 +136,11 @@ class QOp(ABC):
     @abstractmethod
     def counts(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Counts:
         """MACs and scratch of one execution with CMSIS-NN 4.0.0."""
+
+    def overlap(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> tuple[int | None, ...]:
+        """Per input, by how many bytes the output must start before it where they share bytes; None: they must not."""
+        return (None,) * len(inputs)
+
+    @abstractmethod
+    def work(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Work:
+        """Loops and traffic of one execution with CMSIS-NN 4.0.0 as GCC 12.2 compiles it."""

@@ -8,7 +8,9 @@ import numpy as np
 
 from ptee_mcu.errors import ModelError
 from ptee_mcu.isa import Isa
-from ptee_mcu.ops.base import Counts, Op, Params, QOp
+from ptee_mcu.ops.base import Counts, Op, Params, QOp, Reads, Traffic, Work
+from ptee_mcu.ops.copies import Runs, copies
+from ptee_mcu.ops.in_place import distance
 from ptee_mcu.tensor import Float, QTensor, Quant, Shape
 
 
@@ -44,6 +46,22 @@ class QConcat(QOp):
     def counts(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Counts:
         """Neither MACs nor scratch."""
         return Counts()
+
+    def overlap(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> tuple[int | None, ...]:
+        """ptee_concat spreads the first input before it reads the others, forward and pixel by pixel."""
+        channels, joined = inputs[0].shape[-1], output.shape[-1]
+        pixels = np.arange(output.nbytes // joined, dtype=np.int64)
+        return (distance(pixels * joined + channels, pixels * channels), *(None,) * (len(inputs) - 1))
+
+    def work(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Work:
+        """Of ptee_concat, once per input: a copy per pixel."""
+        pixels = output.nbytes // output.shape[-1]
+        widths, out = [tensor.shape[-1] for tensor in inputs], output.shape[-1]
+        firsts = [sum(widths[:i]) for i in range(len(widths))]
+        runs = [Runs(pixels, width, width, out, target=first) for width, first in zip(widths, firsts, strict=True)]
+        loops = {"call": len(inputs)} | copies(*runs)
+        traffic = Traffic({}, tuple(Reads(tensor.nbytes) for tensor in inputs), 0, 0, output.nbytes)
+        return Work("ptee_concat", loops, traffic)
 
 
 def _joined(inputs: Sequence[Shape]) -> Shape:

@@ -9,11 +9,17 @@ import numpy as np
 
 from ptee_mcu.errors import ModelError, QuantizationError
 from ptee_mcu.isa import Isa
-from ptee_mcu.ops.base import Activation, Constants, Counts, Op, Params, QOp
+from ptee_mcu.ops.base import Activation, Constants, Counts, Op, Params, QOp, Work
+from ptee_mcu.ops.conv_work import Window, convolve, pointwise
+from ptee_mcu.ops.depthwise_work import depthwise
+from ptee_mcu.ops.in_place import window_distance
+from ptee_mcu.ops.taps import count_padded_groups, count_taps
 from ptee_mcu.ops.weights import quantize_weights
 from ptee_mcu.ops.window import pad_hw, require_nhwc, require_window, windows
 from ptee_mcu.requant import Requant
 from ptee_mcu.tensor import HW, Float, Int8, Int32, Padding, QTensor, Quant, Shape
+
+MVE_CHANNEL_BLOCK = 124  # CH_IN_BLOCK_MVE of CMSIS-NN 4.0.0: channels that a depthwise kernel takes at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +150,14 @@ class _QConvolution(QOp):
         size = require_window(what, HW(h, w), self.kernel, self.stride, self.padding, self.dilation)
         return (1, size.h, size.w, len(self.bias))
 
+    def window(self, image: Shape, output: Shape) -> Window:
+        """Geometry on an input of shape `image`."""
+        size, out = HW(image[1], image[2]), HW(output[1], output[2])
+        sides = (size, out, self.kernel, self.stride, self.padding, self.dilation)
+        return Window(
+            size, image[3], self.kernel, self.stride, output[3], count_taps(*sides), count_padded_groups(*sides)
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QConv2d(_QConvolution):
@@ -165,6 +179,21 @@ class QConv2d(_QConvolution):
         column = self.weights.size // self.weights.shape[0]
         return Counts(macs, 4 * ((column + 7) // 8) * 8 if isa is Isa.MVE else 2 * column * 2)
 
+    def overlap(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> tuple[int | None, ...]:
+        """arm_convolve_s8 (CMSIS-NN 4.0.0) copies the windows of two or four pixels to scratch, then writes them.
+
+        arm_convolve_1x1_s8_fast goes through the whole input again for every two output channels: no overlap.
+        """
+        if self.is_pointwise:
+            return (None,)
+        return (window_distance(inputs[0].shape, output.shape, self.stride, self.padding),)
+
+    def work(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Work:
+        """Of arm_convolve_1x1_s8_fast or arm_convolve_s8."""
+        if self.is_pointwise:
+            return pointwise(prod(output.shape[1:3]), inputs[0].shape[3], output.shape[3], isa)
+        return convolve(self.window(inputs[0].shape, output.shape), isa)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QDepthwiseConv2d(_QConvolution):
@@ -179,4 +208,17 @@ class QDepthwiseConv2d(_QConvolution):
         taps = self.kernel.h * self.kernel.w
         if channels != output.shape[3] or self.dilation != HW(1, 1) or isa is Isa.SCALAR:
             return Counts(macs, 0)
-        return Counts(macs, channels * taps * 2 if isa is Isa.DSP else 4 * 124 * taps)
+        return Counts(macs, channels * taps * 2 if isa is Isa.DSP else 4 * MVE_CHANNEL_BLOCK * taps)
+
+    def overlap(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> tuple[int | None, ...]:
+        """All kernels of the wrapper (CMSIS-NN 4.0.0) finish a pixel, on MVE four, before the windows after it.
+
+        On MVE arm_depthwise_conv_s8_opt goes through the input once per block of channels: no overlap beyond one block.
+        """
+        if isa is Isa.MVE and inputs[0].shape[3] > MVE_CHANNEL_BLOCK:
+            return (None,)
+        return (window_distance(inputs[0].shape, output.shape, self.stride, self.padding),)
+
+    def work(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Work:
+        """Of the function that arm_depthwise_conv_wrapper_s8 chooses."""
+        return depthwise(self.window(inputs[0].shape, output.shape), self.padding, self.dilation, isa)

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from ptee_mcu.errors import ModelError
 from ptee_mcu.isa import Isa
-from ptee_mcu.ops.base import Activation, Constants, Counts, Op, Params, QOp
+from ptee_mcu.ops.base import Activation, Constants, Counts, Op, Params, QOp, Reads, Traffic, Work
+from ptee_mcu.ops.conv_work import loaded_width
 from ptee_mcu.ops.weights import quantize_weights
 from ptee_mcu.requant import Requant
 from ptee_mcu.tensor import Float, Int8, Int32, QTensor, Quant, Shape
@@ -73,3 +74,26 @@ class QFullyConnected(QOp):
     def counts(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Counts:
         """One MAC per weight; no scratch in CMSIS-NN 4.0.0."""
         return Counts(self.weights.size, 0)
+
+    def work(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Work:
+        """Of arm_nn_vec_mat_mult_t_s8, CMSIS-NN 4.0.0: two rows of weights at a time (MVE and scalar: three)."""
+        out, features = self.weights.shape
+        rows, left = divmod(out, 2 if isa is Isa.DSP else 3)
+        lanes = {Isa.SCALAR: 1, Isa.DSP: 4, Isa.MVE: 16}[isa]
+        steps, rest = divmod(features, lanes) if isa is Isa.DSP else (-(-features // lanes), 0)
+        loops = {
+            "call": 1,
+            "any rows": int(rows > 0),
+            "rows": rows,
+            "rows step": rows * steps,
+            "rows byte": rows * rest,
+            "any row": int(left > 0),
+            "row": left,
+            "row step": left * steps,
+            "row byte": left * rest,
+        }
+        groups = rows + left
+        constants = {"weights": Reads(out * features, width=loaded_width(features, isa)), "bias": Reads(4 * out)}
+        passed = groups > 1
+        image = Reads(groups * features, float(groups), (out * features // groups) * passed, features * passed)
+        return Work("arm_fully_connected_s8", loops, Traffic(constants, (image,), 0, 0, out))

@@ -7,7 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 from ptee_mcu.isa import Isa
-from ptee_mcu.ops.base import Counts, Op, Params, QOp
+from ptee_mcu.ops.base import Counts, Op, Params, QOp, Reads, Traffic, Work
+from ptee_mcu.ops.copies import Runs, copies
 from ptee_mcu.ops.window import require_nhwc
 from ptee_mcu.tensor import Float, Padding, QTensor, Quant, Shape
 
@@ -55,6 +56,16 @@ class QPad(QOp):
     def counts(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Counts:
         """Neither MACs nor scratch."""
         return Counts()
+
+    def work(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Work:
+        """Of ptee_pad: the output is filled, then a copy per pixel."""
+        _, h, w, c = inputs[0].shape
+        out_w, out_c = output.shape[2:]
+        first = (self.padding.top * out_w + self.padding.left) * out_c + self.channels_before
+        runs = [Runs(w, c, c, out_c, y * w * c, first + y * out_w * out_c) for y in range(h)]
+        loops = {"call": 1, "row": h, "byte filled": output.nbytes} | copies(*runs)
+        traffic = Traffic({}, (Reads(inputs[0].nbytes),), 0, 0, output.nbytes + inputs[0].nbytes)
+        return Work("ptee_pad", loops, traffic)
 
 
 def _padded(shape: Shape, padding: Padding, before: int, after: int) -> Shape:

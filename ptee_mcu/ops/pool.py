@@ -9,7 +9,9 @@ import numpy as np
 
 from ptee_mcu.errors import ModelError
 from ptee_mcu.isa import Isa
-from ptee_mcu.ops.base import Activation, Counts, Op, Params, QOp
+from ptee_mcu.ops.base import Activation, Counts, Op, Params, QOp, Reads, Traffic, Work
+from ptee_mcu.ops.in_place import window_distance
+from ptee_mcu.ops.taps import Taps, count_taps
 from ptee_mcu.ops.window import pad_hw, require_nhwc, require_window, windows
 from ptee_mcu.tensor import HW, Float, Padding, QTensor, Quant, Shape
 
@@ -76,6 +78,17 @@ class _QPool(QOp):
         """(1, Ho, Wo, C)."""
         return _pooled(type(self).__name__, inputs[0], self.kernel, self.stride, self.padding)
 
+    def _taps(self, image: Shape, output: Shape) -> Taps:
+        size, out = HW(image[1], image[2]), HW(output[1], output[2])
+        return count_taps(size, out, self.kernel, self.stride, self.padding)
+
+    def _reads(self, image: Shape, taps: Taps) -> Reads:
+        """Loads of the input: every tap inside it, rows again where windows overlap."""
+        nbytes = taps.inside * image[3]
+        if self.kernel.h <= self.stride.h:
+            return Reads(nbytes)
+        return Reads(nbytes, self.kernel.h / self.stride.h, 0, self.kernel.h * image[2] * image[3])
+
 
 @dataclass(frozen=True, slots=True)
 class QMaxPool2d(_QPool):
@@ -87,6 +100,35 @@ class QMaxPool2d(_QPool):
         """Neither MACs nor scratch."""
         return Counts()
 
+    def overlap(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> tuple[int | None, ...]:
+        """arm_max_pool_s8 (CMSIS-NN 4.0.0) finishes one pixel after the other; the clamp at the end reads no input."""
+        return (window_distance(inputs[0].shape, output.shape, self.stride, self.padding),)
+
+    def work(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Work:
+        """The first tap of a window is copied to the output, the others are compared with it, then all is clamped."""
+        channels, taps = inputs[0].shape[3], self._taps(inputs[0].shape, output.shape)
+        later = taps.inside - taps.pixels
+        lanes = 16 if isa is Isa.MVE else 4
+        words, rest = (-(-channels // lanes), 0) if isa is Isa.MVE else divmod(channels, lanes)
+        clamped, last = (-(-output.nbytes // lanes), 0) if isa is Isa.MVE else divmod(output.nbytes, lanes)
+        loops = {
+            "call": 1,
+            "line": taps.lines,
+            "pixel": taps.pixels,
+            "kernel row": taps.rows,
+            "word copied": taps.pixels * words,
+            "byte copied": taps.pixels * rest,
+            "tap": later,
+            "word compared": later * words,
+            "byte compared": later * rest,
+            "word clamped": clamped,
+            "byte clamped": last,
+        }
+        back = later * channels + output.nbytes
+        image = self._reads(inputs[0].shape, taps)
+        traffic = Traffic({}, (image,), 0, back, output.nbytes + back)
+        return Work("arm_max_pool_s8", loops, traffic)
+
 
 @dataclass(frozen=True, slots=True)
 class QAvgPool2d(_QPool):
@@ -97,6 +139,30 @@ class QAvgPool2d(_QPool):
     def counts(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Counts:
         """Scratch as arm_avgpool_s8_get_buffer_size, CMSIS-NN 4.0.0: an int32 per channel on DSP."""
         return Counts(0, inputs[0].shape[3] * 4 if isa is Isa.DSP else 0)
+
+    def overlap(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> tuple[int | None, ...]:
+        """arm_avgpool_s8 (CMSIS-NN 4.0.0) finishes one pixel after the other, some ISAs channel by channel."""
+        return (window_distance(inputs[0].shape, output.shape, self.stride, self.padding),)
+
+    def work(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Work:
+        """Sums of all channels in scratch on DSP, one channel (MVE: 16) after another elsewhere; then a division."""
+        channels, taps = inputs[0].shape[3], self._taps(inputs[0].shape, output.shape)
+        summed = -(-channels // 16) if isa is Isa.MVE else channels
+        tried = taps.all if isa is Isa.SCALAR else taps.inside
+        loops = {
+            "call": 1,
+            "line": taps.lines,
+            "pixel": taps.pixels,
+            "kernel row": taps.rows,
+            "tap": tried * (summed if isa is not Isa.DSP else 1),
+            "channel first": taps.pixels * summed,
+            "channel added": (taps.inside - taps.pixels) * summed,
+            "channel divided": taps.pixels * channels,
+        }
+        scratch = taps.inside * channels * 4 if isa is Isa.DSP else 0
+        image = self._reads(inputs[0].shape, taps)
+        traffic = Traffic({}, (image,), scratch, 0, output.nbytes + scratch)
+        return Work("arm_avgpool_s8", loops, traffic)
 
 
 def _pooled(what: str, shape: Shape, kernel: HW, stride: HW, padding: Padding) -> Shape:

@@ -8,7 +8,9 @@ import numpy as np
 
 from ptee_mcu.errors import ModelError
 from ptee_mcu.isa import Isa
-from ptee_mcu.ops.base import Counts, Op, Params, QOp
+from ptee_mcu.ops.base import Counts, Op, Params, QOp, Reads, Traffic, Work
+from ptee_mcu.ops.copies import Runs, copies
+from ptee_mcu.ops.in_place import distance
 from ptee_mcu.ops.window import require_nhwc
 from ptee_mcu.tensor import HW, Float, QTensor, Quant, Shape
 
@@ -78,3 +80,22 @@ class QSlice(QOp):
     def counts(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Counts:
         """Neither MACs nor scratch."""
         return Counts()
+
+    def overlap(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> tuple[int | None, ...]:
+        """ptee_slice copies forward and pixel by pixel."""
+        _, _, width, channels = inputs[0].shape
+        _, out_h, out_w, out_c = self.shape
+        rows = self.start.h + np.arange(out_h, dtype=np.int64) * self.step.h
+        columns = self.start.w + np.arange(out_w, dtype=np.int64) * self.step.w
+        read = ((rows[:, None] * width + columns) * channels + self.channel_start).ravel()
+        return (distance((np.arange(read.size, dtype=np.int64) + 1) * out_c, read),)
+
+    def work(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Work:
+        """Of ptee_slice: a copy per pixel."""
+        _, h, w, c = output.shape
+        _, _, in_w, in_c = inputs[0].shape
+        first = (self.start.h * in_w + self.start.w) * in_c + self.channel_start
+        row = self.step.h * in_w * in_c
+        runs = [Runs(w, c, self.step.w * in_c, c, first + y * row, y * w * c) for y in range(h)]
+        loops = {"call": 1, "row": h} | copies(*runs)
+        return Work("ptee_slice", loops, Traffic({}, (Reads(output.nbytes),), 0, 0, output.nbytes))

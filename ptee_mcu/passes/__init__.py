@@ -1,1 +1,1 @@
-"""Rewrites of the float graph."""
+"""Rewrites of the float graph and of the int8 graph."""

@@ -1,132 +1,77 @@
-"""Offsets in one arena for buffers with sizes and lifetimes: near-minimal, deterministic."""
+"""Offsets in one arena for buffers with sizes and lifetimes: optimal, or with a stated gap; deterministic."""
 
-import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from ptee_mcu.plan.plan import SLOT_ALIGN, Slot
-
-_SEED = 1  # the search is part of the compiler: equal input, equal arena
-_ROUNDS = 600
+from ptee_mcu.plan.arena_exact import EXACT_BUFFERS, improve
+from ptee_mcu.plan.arena_search import place, search
+from ptee_mcu.plan.buffers import Buffers, Lifetime, aligned
+from ptee_mcu.plan.overlap import NONE, Overlaps
+from ptee_mcu.plan.plan import Slot
 
 
 @dataclass(frozen=True, slots=True)
-class Lifetime:
-    """A buffer of `nbytes` needed during steps first..last, both included."""
+class Layout:
+    """Slots, and the bytes that no layout of the same buffers can beat: optimal where the arena has as many."""
 
-    nbytes: int
-    first: int
-    last: int
+    slots: Mapping[str, Slot]
+    lower_bound_bytes: int
 
-    def meets(self, other: "Lifetime") -> bool:
-        """True where both are needed at some step."""
-        return self.first <= other.last and other.first <= self.last
-
-
-def aligned(nbytes: int) -> int:
-    """`nbytes` rounded up to SLOT_ALIGN."""
-    return -(-nbytes // SLOT_ALIGN) * SLOT_ALIGN
+    @property
+    def arena_bytes(self) -> int:
+        """Bytes of an arena that holds all slots, a multiple of SLOT_ALIGN."""
+        return aligned(max((slot.end for slot in self.slots.values()), default=0))
 
 
-def lower_bound(lifetimes: Mapping[str, Lifetime]) -> int:
-    """Aligned bytes live at the widest step: no arena of these lifetimes can be smaller."""
-    return max((total for _, total in _live(lifetimes)), default=0)
+def allocate(lifetimes: Mapping[str, Lifetime], overlaps: Overlaps = NONE) -> Layout:
+    """A slot for every lifetime; two that are alive at the same step share bytes only as `overlaps` permits.
 
+    First fit over several orders, a seeded local search over orders, then an exhaustive one for the most crowded
+    buffers, with the others put where they fit; each only where the one before has not reached the lower bound: the
+    widest step, everything shared there that may be. Where an exhaustive search ends, what it found bounds all layouts.
 
-def widest_step(lifetimes: Mapping[str, Lifetime]) -> int:
-    """The first step at which most bytes are live."""
-    return max(_live(lifetimes), key=lambda entry: (entry[1], -entry[0]))[0]
-
-
-def arena_bytes(slots: Mapping[str, Slot]) -> int:
-    """Bytes of an arena that holds all `slots`, a multiple of SLOT_ALIGN."""
-    return aligned(max((slot.end for slot in slots.values()), default=0))
-
-
-def allocate(lifetimes: Mapping[str, Lifetime]) -> dict[str, Slot]:
-    """A slot for every lifetime, none sharing a byte with another that is alive at the same step.
-
-    Greedy first fit over several orders, then a seeded local search over orders; stops at the lower bound.
-
-    Source: first fit by size, Pisarchyk & Lee 2020 (arXiv:2001.03288), section 5; the search moves a buffer that ends
-    at the top of the arena before those it met.
+    Args:
+        lifetimes: buffers by name.
+        overlaps: pairs (output, input), alive together at one step only, that may share bytes at that step if the
+            output starts so many bytes before the input.
     """
-    search = _Search(list(lifetimes.values()))
-    offsets = search.best(lower_bound(lifetimes))
-    return {
+    buffers = Buffers(lifetimes, overlaps)
+    bound = buffers.widest[0]
+    offsets = search(buffers, bound)
+    if buffers.height(offsets) > bound:
+        offsets, bound = _exhaust(buffers, offsets, bound)
+    slots = {
         name: Slot(offset, live.nbytes, live.first, live.last)
         for (name, live), offset in zip(lifetimes.items(), offsets, strict=True)
     }
+    return Layout(MappingProxyType(slots), bound)
 
 
-def _live(lifetimes: Mapping[str, Lifetime]) -> list[tuple[int, int]]:
-    """(step, aligned bytes live) at every step where a buffer begins; the sum is largest at one of these."""
-    return [
-        (step, sum(aligned(live.nbytes) for live in lifetimes.values() if live.first <= step <= live.last))
-        for step in sorted({live.first for live in lifetimes.values()})
-    ]
+def _exhaust(buffers: Buffers, offsets: list[int], bound: int) -> tuple[list[int], int]:
+    """Offsets at most as high as `offsets`, and a better bound, by the best layouts of the most crowded buffers."""
+    crowding = [0] * len(offsets)
+    for _, alive in buffers.crowds:
+        for i in alive:
+            crowding[i] = max(crowding[i], sum(buffers.sizes[j] for j in alive))
+    ranked = sorted(range(len(offsets)), key=lambda i: (-crowding[i], -buffers.sizes[i], i))
+    for count in EXACT_BUFFERS:
+        chosen, others = sorted(ranked[:count]), ranked[count:]
+        part = buffers.part(chosen)
+        found = improve(part, [offsets[i] for i in chosen], bound)
+        bound = found.bound
+        order = sorted(range(len(chosen)), key=lambda n: (found.offsets[n], -part.lives[n].first))
+        offsets = min(offsets, place(buffers, [*(chosen[n] for n in order), *others]), key=buffers.height)
+        if not others or not found.proven or buffers.height(offsets) <= bound:
+            break
+    return offsets, bound
 
 
-class _Search:
-    """Orders of placing buffers, and the arena each leads to."""
+def lower_bound(lifetimes: Mapping[str, Lifetime], overlaps: Overlaps = NONE) -> int:
+    """Aligned bytes of the widest step, everything shared there that may be: no arena can be smaller."""
+    return Buffers(lifetimes, overlaps).widest[0]
 
-    def __init__(self, lifetimes: Sequence[Lifetime]) -> None:
-        self.sizes = [aligned(live.nbytes) for live in lifetimes]
-        self.spans = [live.last - live.first + 1 for live in lifetimes]
-        self.first = [live.first for live in lifetimes]
-        self.meets = [
-            [j for j, other in enumerate(lifetimes) if j != i and live.meets(other)] for i, live in enumerate(lifetimes)
-        ]
 
-    def best(self, bound: int) -> list[int]:
-        """Offsets of the smallest arena found."""
-        starts = [self.place(order) for order in self.orders()]
-        height, choice = min((self.height(offsets), i) for i, offsets in enumerate(starts))
-        offsets, order = starts[choice], self.orders()[choice]
-        random_source = random.Random(_SEED)  # noqa: S311 - a search, not a secret
-        for _ in range(_ROUNDS):
-            if height <= bound:
-                break
-            trial_order = self.neighbour(order, offsets, height, random_source)
-            trial = self.place(trial_order)
-            trial_height = self.height(trial)
-            if trial_height <= height:  # sideways moves leave plateaus
-                offsets, order, height = trial, trial_order, trial_height
-        return offsets
-
-    def orders(self) -> list[list[int]]:
-        """Orders to begin with: by size, by area, by lifetime, by time."""
-        every = range(len(self.sizes))
-        return [
-            sorted(every, key=lambda i: (-self.sizes[i], self.first[i])),
-            sorted(every, key=lambda i: (-self.sizes[i] * self.spans[i], self.first[i])),
-            sorted(every, key=lambda i: (-self.spans[i], -self.sizes[i], self.first[i])),
-            sorted(every, key=lambda i: (self.first[i], -self.spans[i], -self.sizes[i])),
-        ]
-
-    def place(self, order: Sequence[int]) -> list[int]:
-        """First fit: each buffer at the lowest offset free of those placed before that it meets."""
-        offsets = [-1] * len(self.sizes)
-        for i in order:
-            taken = sorted((offsets[j], offsets[j] + self.sizes[j]) for j in self.meets[i] if offsets[j] >= 0)
-            offset = 0
-            for start, end in taken:
-                if start - offset >= self.sizes[i]:
-                    break
-                offset = max(offset, end)
-            offsets[i] = offset
-        return offsets
-
-    def height(self, offsets: Sequence[int]) -> int:
-        """One past the highest byte used."""
-        return max((offset + size for offset, size in zip(offsets, self.sizes, strict=True)), default=0)
-
-    def neighbour(
-        self, order: Sequence[int], offsets: Sequence[int], height: int, random_source: random.Random
-    ) -> list[int]:
-        """`order` with one buffer from the top of the arena, or one it meets, moved to an earlier place."""
-        top = random_source.choice([i for i, offset in enumerate(offsets) if offset + self.sizes[i] == height])
-        moved = random_source.choice([top, *self.meets[top]])
-        trial = [i for i in order if i != moved]
-        trial.insert(random_source.randint(0, order.index(moved)), moved)
-        return trial
+def widest_step(lifetimes: Mapping[str, Lifetime], overlaps: Overlaps = NONE) -> int:
+    """The first step that needs the most bytes."""
+    return Buffers(lifetimes, overlaps).widest[1]

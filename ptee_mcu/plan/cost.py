@@ -1,4 +1,4 @@
-"""What a plan costs: cycles by cause, bytes by memory, per step, per exit and on average."""
+"""What a plan costs: cycles by cause, bytes by memory, per step."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,19 +40,13 @@ class StepCost:
 
 @dataclass(frozen=True, slots=True)
 class PlanCost:
-    """What a plan costs: `steps` in order of execution; `entry`, per segment: cycles to stage its constants.
+    """What a plan costs: `steps` in its order of execution; `entry`, per segment: cycles to stage its constants.
 
-    `heads`: the same for what only the segment's exit needs. `exits`: cycles of leaving at each exit with every head
-    on the way evaluated, the worst case of any operating point. `mean`, `percentile_95` and `worst` are of the default
-    operating point, the first two by its reach, as if all segments were entered where that is unknown. `boot`: cycles
-    to load what is loaded before main, once.
+    `heads`: the same for what only the segment's exit needs. `boot`: cycles to load what is loaded before main, once.
+    What an inference takes under an operating point follows: expected_cost.point_cycles.
     """
 
     steps: tuple[StepCost, ...]
     entry: tuple[float, ...]
     heads: tuple[float, ...]
-    exits: tuple[float, ...]
-    mean: float
-    percentile_95: float
-    worst: float
     boot: float

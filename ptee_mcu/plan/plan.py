@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ptee_mcu.errors import VerifyError
 from ptee_mcu.ops.base import Counts
+from ptee_mcu.plan.overlap import distances
 from ptee_mcu.plan.placement import Placement, Stage, constants, verify_placements
 from ptee_mcu.quant_graph import QNode, QuantGraph
 from ptee_mcu.target import Target
@@ -59,9 +60,9 @@ class Plan:
     """Where everything lies and what it costs.
 
     `arena` maps every tensor, and `scratch:<node>` for every step that needs scratch, to its slot.
-    `arena_bytes` is what the caller must provide, in `arena_region`; `lower_bound_bytes` what no plan of this order can
-    beat. `placements` maps every constant (node:role) to its place; `stage` is what the caller must provide for those
-    that are staged, None where none is.
+    `arena_bytes` is what the caller must provide, in `arena_region`; `lower_bound_bytes` what no arena for this order
+    of execution can beat. `placements` maps every constant (node:role) to its place; `stage` is what the caller must
+    provide for those that are staged, None where none is.
     """
 
     graph: QuantGraph
@@ -79,6 +80,11 @@ class Plan:
         return tuple(step for step in self.steps if step.segment == segment)
 
     @property
+    def arena_optimal(self) -> bool:
+        """True where it is proven that no arena for this order of execution is smaller."""
+        return self.arena_bytes == self.lower_bound_bytes
+
+    @property
     def weight_bytes(self) -> int:
         """Bytes of constants in read-only memory."""
         return sum(array.nbytes for node in self.graph.nodes for array in node.op.constants.values())
@@ -86,6 +92,9 @@ class Plan:
 
 def verify_plan(plan: Plan) -> None:
     """Holds every Plan to its contract: no two live slots share a byte, all lie in the arena, lifetimes cover uses.
+
+    The exception: an output may lie over an input that nothing reads after its node, at the distance the node's kernel
+    permits.
 
     Raises:
         VerifyError: naming the slots that break it.
@@ -109,10 +118,30 @@ def verify_plan(plan: Plan) -> None:
 
 
 def _verify_slots(plan: Plan) -> None:
+    permitted = _permitted(plan)
     slots = list(plan.arena.items())
     for i, (name, slot) in enumerate(slots):
         if slot.offset < 0 or slot.end > plan.arena_bytes or slot.offset % SLOT_ALIGN:
             raise VerifyError(f"{name}: bytes {slot.offset}..{slot.end} in an arena of {plan.arena_bytes}")
         for other_name, other in slots[:i]:
-            if slot.overlaps(other):
+            if not slot.overlaps(other):
+                continue
+            pair = (name, other_name) if (name, other_name) in permitted else (other_name, name)
+            if pair not in permitted:
                 raise VerifyError(f"{name} and {other_name} are alive together and share arena bytes")
+            (output, source), least = pair, permitted[pair]
+            before = plan.arena[source].offset - plan.arena[output].offset
+            if before < least:
+                raise VerifyError(
+                    f"{output}: lies over {source} and starts {before} B before it; its kernel needs {least} B"
+                )
+
+
+def _permitted(plan: Plan) -> dict[tuple[str, str], int]:
+    """(output, input) that may share bytes at the step of both, and by how many the output must start before."""
+    return {
+        (step.node.output, tensor): distance
+        for step in plan.steps
+        for tensor, distance in distances(plan.graph, step.node, plan.target.isa).items()
+        if plan.arena[step.node.output].first == step.index == plan.arena[tensor].last
+    }

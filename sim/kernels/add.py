@@ -6,8 +6,7 @@ import numpy as np
 
 from ptee_mcu.ops import QAdd
 from ptee_mcu.ops.add import LEFT_SHIFT
-from ptee_mcu.requant import Requant
-from ptee_mcu.sim.fixedpoint import requantize
+from ptee_mcu.requant import Requant, requantize
 from ptee_mcu.tensor import Int8, Int32, QTensor
 
 

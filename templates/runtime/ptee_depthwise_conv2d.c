@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Depthwise convolution through arm_depthwise_conv_wrapper_s8, whose signature is the same from CMSIS-NN 4.0.0 on. */
+/* Depthwise convolution through arm_depthwise_conv_wrapper_s8 and arm_depthwise_conv_s8: signatures of CMSIS-NN 4.0.0. */
 #include "ptee_cmsis_nn.h"
 
 typedef struct {
@@ -34,6 +34,17 @@ static void expand(const ptee_depthwise_conv2d_t *op, depthwise_arguments *to)
     to->output.c = op->output_c;
 }
 
+/*
+ * arm_depthwise_conv_3x3_s8, which the wrapper chooses for 3x3 kernels, always reads a window's middle column. Where the
+ * last window has only its first column inside the image (two columns of padding at the right) it would read beyond the
+ * row: the general function knows better.
+ */
+static bool middle_column_outside(const depthwise_arguments *a)
+{
+    const int32_t last = (a->output.w - 1) * a->params.stride.w - a->params.padding.w;
+    return a->filter.w == 3 && a->filter.h == 3 && last + 1 >= a->input.w;
+}
+
 ptee_status ptee_depthwise_conv2d(const ptee_depthwise_conv2d_t *op, const int8_t *input, int8_t *output,
                                   void *scratch)
 {
@@ -42,6 +53,10 @@ ptee_status ptee_depthwise_conv2d(const ptee_depthwise_conv2d_t *op, const int8_
     const cmsis_nn_per_channel_quant_params requant = ptee_per_channel(op->multiplier, op->shift);
     const cmsis_nn_context context = ptee_context(scratch, op->scratch_bytes);
     const cmsis_nn_dims bias = {.n = 1, .h = 1, .w = 1, .c = op->output_c};
+    if (middle_column_outside(&a)) {
+        return ptee_from_cmsis_nn(arm_depthwise_conv_s8(&context, &a.params, &requant, &a.input, input, &a.filter,
+                                                        op->weights, &bias, op->bias, &a.output, output));
+    }
     return ptee_from_cmsis_nn(arm_depthwise_conv_wrapper_s8(&context, &a.params, &requant, &a.input, input, &a.filter,
                                                             op->weights, &bias, op->bias, &a.output, output));
 }

@@ -6,8 +6,9 @@
  * it is given and is re-entrant. Feature maps are int8, NHWC, batch 1. real = scale * (code - zero_point).
  * input_offset is -zero_point of the input, output_offset the zero point of the output, as in CMSIS-NN.
  *
- * Functions that take `scratch` call CMSIS-NN: output must not overlap input, and scratch (aligned to 4 bytes,
- * NULL where scratch_bytes is 0) is overwritten. They return PTEE_OK, or PTEE_KERNEL if CMSIS-NN refused.
+ * Functions that take `scratch` call CMSIS-NN: output may overlap input only as the plan lays it, which minds the order
+ * in which a kernel reads and writes. scratch (aligned to 4 bytes, NULL where scratch_bytes is 0) is overwritten. They
+ * return PTEE_OK, or PTEE_KERNEL if CMSIS-NN refused.
  */
 #ifndef PTEE_RUNTIME_H
 #define PTEE_RUNTIME_H
@@ -25,6 +26,18 @@ extern "C" {
 #endif
 
 #define PTEE_CONTRACT "ptee.int8.v1"
+
+/*
+ * Puts an object into the linker section `name`: where a plan asks for a memory. Sections have a meaning on a
+ * microcontroller; a host has one memory. Define it for a compiler with another spelling.
+ */
+#ifndef PTEE_SECTION
+#if defined(__ELF__) && defined(__arm__)
+#define PTEE_SECTION(name) __attribute__((section(name)))
+#else
+#define PTEE_SECTION(name)
+#endif
+#endif
 
 /* Alignment in bytes of the arena and of every scratch buffer in it. */
 #define PTEE_ARENA_ALIGN 16
@@ -44,7 +57,9 @@ typedef enum {
     PTEE_ENDED,             /* a step after the end; give a new input first */
     PTEE_NOT_INITIALIZED,   /* init was not called, or failed */
     PTEE_BAD_POINT,         /* no such operating point */
-    PTEE_BUSY               /* an inference is under way: thresholds hold still until it ends */
+    PTEE_BUSY,              /* an inference is under way: thresholds hold still until it ends */
+    PTEE_STAGE_TOO_SMALL,   /* fewer bytes than the plan stages */
+    PTEE_STAGE_MISALIGNED   /* not a multiple of NAME_STAGE_ALIGN */
 } ptee_status;
 
 /* True where `status` is an error: the first three are not. */
@@ -154,7 +169,7 @@ typedef struct {
     int8_t act_min, act_max;
 } ptee_add_t;
 
-/* output may be a or b themselves; it must not overlap them otherwise. */
+/* output may start at a or b or before them, overlapping either; it must not start inside them. */
 void ptee_add(const ptee_add_t *op, const int8_t *a, const int8_t *b, int8_t *output);
 
 /* One input of a concatenation along channels; all inputs and the output have one scale and zero point. */
@@ -165,7 +180,10 @@ typedef struct {
     uint16_t first_c; /* where this input starts among the output's channels */
 } ptee_concat_t;
 
-/* Writes only the channels [first_c, first_c + input_c) of output: call once per input. No overlap. */
+/*
+ * Writes only the channels [first_c, first_c + input_c) of output: call once per input. The first input may overlap
+ * output where that starts (pixels - 1) * (output_c - input_c) + input_c bytes before it, or earlier; others must not.
+ */
 void ptee_concat(const ptee_concat_t *op, const int8_t *input, int8_t *output);
 
 /* Constant padding of h, w and channels with `fill`, the zero point. */
@@ -187,7 +205,7 @@ typedef struct {
     uint16_t step_h, step_w;
 } ptee_slice_t;
 
-/* No overlap of input and output. */
+/* output may overlap input where it starts output_c bytes before it, or earlier. */
 void ptee_slice(const ptee_slice_t *op, const int8_t *input, int8_t *output);
 
 /* Pixels to codes through one 256-entry table per channel: output[p][c] = tables[c][pixels[p][c]]. */
@@ -198,6 +216,51 @@ typedef struct {
 } ptee_lookup_u8_t;
 
 void ptee_lookup_u8(const ptee_lookup_u8_t *op, const uint8_t *pixels, int8_t *output);
+
+/* Constants that are copied into a stage: where their bytes are, where in the stage they go. */
+typedef struct {
+    const int8_t *bytes;
+    uint32_t offset;
+    uint32_t nbytes;
+} ptee_copy_t;
+
+/* What one part of a network needs in its stage. */
+typedef struct {
+    const ptee_copy_t *copies;
+    uint32_t count;
+} ptee_image_t;
+
+/* A stage and the image whose copies were begun and not waited for, NULL where there is none. */
+typedef struct {
+    int8_t *bytes;
+    const ptee_image_t *begun;
+} ptee_stage_t;
+
+/* Begins the copies of `image`. */
+void ptee_stage_begin(ptee_stage_t *stage, const ptee_image_t *image);
+
+/* Returns when `image` is in the stage, begun or not. */
+void ptee_stage_wait(ptee_stage_t *stage, const ptee_image_t *image);
+
+/* Abandons what was begun; afterwards nothing writes to the stage. */
+void ptee_stage_abandon(ptee_stage_t *stage);
+
+/*
+ * How bytes get into a stage. Both are weak: an application with a DMA controller defines its own.
+ *
+ * A copy is begun, then waited for with the same arguments or abandoned: begun with `from` NULL, after whose return
+ * nothing may be written to `to` any more. `to` and `from` are aligned to 4 bytes and do not overlap. Between begin and
+ * wait the network reads and writes other bytes of the stage. ptee_copy_begin may do nothing, as the default does;
+ * ptee_copy_wait returns when the bytes can be read, and copies them by memcpy by default.
+ */
+void ptee_copy_begin(void *to, const void *from, size_t nbytes);
+void ptee_copy_wait(void *to, const void *from, size_t nbytes);
+
+/*
+ * Copies every constant that the linker script NAME.ld loads into a memory of its own. Once after reset, before the
+ * first NAME_init; .data is for the startup code. On a host there is nothing to copy.
+ */
+void ptee_load_sections(void);
 
 /* Index of the largest of `count` >= 1 codes, the lowest one of equals. */
 uint32_t ptee_argmax(const int8_t *codes, uint32_t count);

@@ -35,6 +35,10 @@ const char *ptee_status_text(ptee_status status)
         return "there is no such operating point";
     case PTEE_BUSY:
         return "an inference is under way: finish it or give a new input, then change thresholds";
+    case PTEE_STAGE_TOO_SMALL:
+        return "the stage has too few bytes";
+    case PTEE_STAGE_MISALIGNED:
+        return "the stage is not aligned to NAME_STAGE_ALIGN";
     default:
         return "unknown status";
     }

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from support.builder import Builder, small_network
 from support.emitted import Instance, Library, planned
+from support.placed import MODES, placed
 
 from ptee_mcu.quant_graph import ALWAYS, NEVER
 from ptee_mcu.tensor import Int8
@@ -15,7 +16,7 @@ from ptee_mcu.tensor import Int8
 Status = IntEnum(
     "Status",
     "OK CONTINUE DONE NO_INPUT NULL ARENA_TOO_SMALL ARENA_MISALIGNED SCRATCH_TOO_SMALL KERNEL BAD_EXIT BAD_THRESHOLD "
-    "ENDED NOT_INITIALIZED BAD_POINT BUSY",
+    "ENDED NOT_INITIALIZED BAD_POINT BUSY STAGE_TOO_SMALL STAGE_MISALIGNED",
     start=0,
 )
 CODES: Int8 = np.random.default_rng(3).integers(-128, 128, (1, 8, 8, 3)).astype(np.int8)
@@ -32,6 +33,13 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Library:
     b = Builder((1, 6))
     b.exit("final", "input", 3, final=True)
     return Library(planned(b.graph("plain")), tmp_path_factory.mktemp("plain"))
+
+
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory: pytest.TempPathFactory) -> Library:
+    """The same network with every constant in a stage."""
+    plan = placed(small_network("staged", preprocess=True), MODES["staged"])
+    return Library(plan, tmp_path_factory.mktemp("staged"))
 
 
 @pytest.fixture
@@ -70,6 +78,26 @@ def test_init_refuses_an_arena_one_byte_too_small(library: Library) -> None:
 def test_init_takes_a_larger_arena(library: Library) -> None:
     instance = Instance(library)
     assert library.init(instance.context, instance.arena.ctypes.data, instance.arena.nbytes + 1000) == Status.OK
+
+
+def test_init_refuses_a_stage_that_is_null_misaligned_or_too_small_and_takes_a_larger_one(staged: Library) -> None:
+    one = Instance(staged)
+    arena, at, nbytes = (one.arena.ctypes.data, one.arena.nbytes), one.stage.ctypes.data, one.stage.nbytes
+    assert staged.init(one.context, *arena, None, nbytes) == Status.NULL
+    for shift in (1, 2, 3):
+        assert staged.init(one.context, *arena, at + shift, nbytes) == Status.STAGE_MISALIGNED
+    assert staged.init(one.context, *arena, at, nbytes - 1) == Status.STAGE_TOO_SMALL
+    assert one.step() == Status.NOT_INITIALIZED
+    assert staged.init(one.context, *arena, at, nbytes + 100) == Status.OK
+
+
+def test_init_looks_at_the_arena_of_a_staged_network_too(staged: Library) -> None:
+    one = Instance(staged)
+    arena, stage = (one.arena.ctypes.data, one.arena.nbytes), (one.stage.ctypes.data, one.stage.nbytes)
+    assert staged.init(None, *arena, *stage) == Status.NULL
+    assert staged.init(one.context, None, one.arena.nbytes, *stage) == Status.NULL
+    assert staged.init(one.context, arena[0] + 4, arena[1], *stage) == Status.ARENA_MISALIGNED
+    assert staged.init(one.context, arena[0], arena[1] - 1, *stage) == Status.ARENA_TOO_SMALL
 
 
 def test_init_asks_the_linked_library_for_its_scratch(tmp_path: Path) -> None:

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from support.builder import Builder
 from support.emitted import planned
+from support.placed import MODES, placed
 from support.points import switched_network
 
 from ptee_mcu.artifacts import encoded
 from ptee_mcu.emit import emit
 from ptee_mcu.firmware.cmsis_nn import SourceSet
+from ptee_mcu.plan.plan import Plan
 from ptee_mcu.quant_graph import QuantGraph
 from ptee_mcu.tensor import readonly
 
@@ -35,10 +37,18 @@ def features() -> QuantGraph:
     return b.graph("net")
 
 
-def header(graph: QuantGraph) -> str:
+def staged() -> Plan:
+    """A network whose constants go through a stage."""
+    return placed(images(), MODES["staged"])
+
+
+def header(plan: Plan) -> str:
     """The header in NAME's words, without comments."""
-    text = encoded(emit(planned(graph), cmsis_nn=SourceSet("none", {})).files["net.h"]).decode()
+    text = encoded(emit(plan, cmsis_nn=SourceSet("none", {})).files["net.h"]).decode()
     return COMMENT.sub("", re.sub(r"\b(net|NET)_", "NAME_", text))
+
+
+PLANS = {"early exits": planned(images()), "none": planned(features()), "staged": staged()}
 
 
 def macros(text: str) -> set[str]:
@@ -46,17 +56,17 @@ def macros(text: str) -> set[str]:
     return {f"{NAMED.match(name)[1]}" if NAMED.match(name) else name for name in found}
 
 
-@pytest.mark.parametrize("graph", [images(), features()], ids=["early exits", "none"])
-def test_every_function_stands_on_the_page_with_its_arguments(graph: QuantGraph) -> None:
-    text = header(graph).replace("static inline ", "")
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+def test_every_function_stands_on_the_page_with_its_arguments(plan: Plan) -> None:
+    text = header(plan).replace("static inline ", "")
     prototypes = re.findall(r"^(?:\w+ )+\**NAME_\w+\([^)]*\)", text, re.MULTILINE)
     assert len(prototypes) >= 7
     assert [prototype for prototype in prototypes if f"| `{prototype}` |" not in PAGE] == []
 
 
-@pytest.mark.parametrize("graph", [images(), features()], ids=["early exits", "none"])
-def test_every_macro_and_field_stands_on_the_page(graph: QuantGraph) -> None:
-    text = header(graph)
+@pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
+def test_every_macro_and_field_stands_on_the_page(plan: Plan) -> None:
+    text = header(plan)
     generic = {"EXIT": "NAME_EXIT_<EXIT>", "POINT": "NAME_POINT_<POINT>", "THRESHOLDS": "NAME_THRESHOLDS_<POINT>"}
     names = {generic.get(name, name) for name in macros(text)}
     assert {name for name in names if f"`{name}`" not in PAGE} == set()
@@ -73,7 +83,8 @@ def test_every_status_stands_on_the_page() -> None:
 
 
 def test_the_page_names_nothing_that_the_headers_lack() -> None:
-    known = set(re.findall(r"\bNAME_\w+", header(images()) + header(features())))
+    headers = "".join(header(plan) for plan in PLANS.values())
+    known = set(re.findall(r"\bNAME_\w+", headers))
     known |= {"NAME_POINT_", "NAME_EXIT_", "NAME_THRESHOLDS_", "NAME_weights", "NAME_OR_INDEX", "NAME_POINT_P10"}
     assert set(re.findall(r"\bNAME_\w+", PAGE)) - known == set()
     assert set(re.findall(r"\bPTEE_\w+", PAGE)) <= set(re.findall(r"\bPTEE_\w+", RUNTIME))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from support.builder import Builder, small_network
 from support.emitted import planned, written
+from support.placed import FLASH, MAIN, MODES, placed
 from support.tools import require
 
 from ptee_mcu import __version__
@@ -19,6 +20,7 @@ from ptee_mcu.emit import emit
 from ptee_mcu.errors import ConfigError, QuantizationError
 from ptee_mcu.firmware.cmsis_nn import SourceSet
 from ptee_mcu.ops import QAdd, QConv2d
+from ptee_mcu.plan.placement import constants
 from ptee_mcu.quant_graph import OperatingPoint, QuantGraph
 from ptee_mcu.requant import Requant
 from ptee_mcu.tensor import HW, Quant, readonly
@@ -41,12 +43,29 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return written(planned(small_network("small", preprocess=True)), tmp_path_factory.mktemp("emitted") / "small")
 
 
-GOLDEN = ["small.h", "small.c", "small_weights.h", "small_weights.c", "CMakeLists.txt"]
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same network with constants in every place."""
+    plan = placed(small_network("small", preprocess=True), MODES["mixed"])
+    return written(plan, tmp_path_factory.mktemp("placed") / "small")
+
+
+GOLDEN = ["small.h", "small.c", "small_weights.h", "small_weights.c", "small.ld", "CMakeLists.txt"]
+PLACED = ["placed.h", "placed.c", "placed_weights.h", "placed_weights.c", "placed.ld"]
 
 
 @pytest.mark.parametrize("path", GOLDEN)
 def test_the_text_equals_the_golden_file(path: str, golden: Callable[[str, str], None]) -> None:
     text = texts(small_network("small", preprocess=True))[path]
+    golden(f"small/{path}", text.replace(f"ptee-mcu {__version__}", "ptee-mcu VERSION"))
+
+
+@pytest.mark.parametrize("path", PLACED)
+def test_the_text_of_constants_in_every_place_equals_the_golden_file(
+    path: str, golden: Callable[[str, str], None]
+) -> None:
+    require("cmsis-nn")
+    text = encoded(emit(placed(small_network("placed"), MODES["mixed"])).files[path]).decode()
     golden(f"small/{path}", text.replace(f"ptee-mcu {__version__}", "ptee-mcu VERSION"))
 
 
@@ -147,6 +166,40 @@ def test_equal_constants_are_kept_once() -> None:
     assert memory["weight_bytes"] - memory["constant_bytes"] == sum(a.nbytes for a in op.constants.values())
 
 
+def test_equal_constants_in_different_places_are_kept_in_each() -> None:
+    b = Builder((1, 4, 4, 2))
+    first = b.conv("input", 2, HW(1, 1))
+    op = b.nodes[-1].op
+    b.exit("final", b.node(op, first, quant=Quant(0.05, 2)), 3, final=True)
+    require("cmsis-nn")
+    plan = placed(b.graph("twins"), lambda _, c: MAIN if c.name == "conv2d_1:weights" else FLASH)
+    text = encoded(emit(plan).files["twins_weights.c"]).decode()
+    assert "conv2d_0_weights[" in text
+    assert 'PTEE_SECTION(".data.ptee.SRAM") const int8_t twins_conv2d_1_weights[' in text
+    assert "conv2d_1_bias" not in text
+
+
+def test_the_manifest_says_where_every_constant_lies() -> None:
+    require("cmsis-nn")
+    plan = placed(small_network("small"), MODES["mixed"])
+    manifest = json.loads(encoded(emit(plan).files["manifest.json"]))
+    assert plan.stage is not None
+    assert manifest["memory"]["stage_bytes"] == plan.stage.nbytes
+    assert (manifest["memory"]["arena_region"], manifest["memory"]["stage_region"]) == ("SRAM", "SRAM2")
+    found = {
+        name: (facts["how"], facts["region"], facts["load_region"], facts["offset"])
+        for name, facts in manifest["constants"].items()
+    }
+    assert found == {
+        name: (place.how.name.lower(), place.region, place.load_region, place.offset)
+        for name, place in plan.placements.items()
+    }
+    regions = manifest["regions"]
+    assert {name: facts["bytes"] for name, facts in regions.items()} == {r.name: r.nbytes for r in plan.target.regions}
+    staged = sum(c.nbytes for c in constants(plan.graph) if found[c.name][0] == "staged")
+    assert 0 < staged <= regions["FLASH"]["used_bytes"] + regions["QSPI"]["used_bytes"]
+
+
 def test_channels_with_one_table_share_it() -> None:
     graph = small_network("small", preprocess=True)
     assert graph.preprocess is not None
@@ -191,8 +244,12 @@ def test_an_add_whose_output_is_finer_than_the_run_time_library_computes_is_refu
 
 @pytest.mark.parametrize("compiler", [("gcc",), CORTEX_M4, CORTEX_M0], ids=["host", "M4", "M0"])
 @pytest.mark.parametrize("level", ["-Os", "-O3"])
-def test_our_c_compiles_without_a_warning(project: Path, tmp_path: Path, compiler: tuple[str, ...], level: str) -> None:
+@pytest.mark.parametrize("kind", ["project", "mixed"])
+def test_our_c_compiles_without_a_warning(
+    request: pytest.FixtureRequest, kind: str, tmp_path: Path, compiler: tuple[str, ...], level: str
+) -> None:
     require(compiler[0])
+    project: Path = request.getfixturevalue(kind)
     (tmp_path / "arm_acle.h").touch()
     library = [project / "cmsis_nn" / "Include", project / "cmsis_nn" / "Core" / "Include"]
     if compiler == ("gcc",):
@@ -204,10 +261,13 @@ def test_our_c_compiles_without_a_warning(project: Path, tmp_path: Path, compile
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_header_is_cxx_too(project: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["project", "mixed"])
+def test_the_header_is_cxx_too(request: pytest.FixtureRequest, kind: str, tmp_path: Path) -> None:
     require("gcc")
+    project: Path = request.getfixturevalue(kind)
     source = tmp_path / "use.cpp"
-    source.write_text('#include "small.h"\nint main() { small_t ctx; return small_init(&ctx, nullptr, 0); }\n')
+    arguments = "nullptr, 0, nullptr, 0" if kind == "mixed" else "nullptr, 0"
+    source.write_text(f'#include "small.h"\nint main() {{ small_t ctx; return small_init(&ctx, {arguments}); }}\n')
     command = ["gcc", "-x", "c++", "-std=c++11", "-Wall", "-Wextra", "-Werror", "-pedantic", f"-I{project}"]
     subprocess.run([*command, "-c", str(source), "-o", str(tmp_path / "use.o")], check=True)
 

@@ -76,7 +76,7 @@ def test_the_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_
 
 @pytest.mark.parametrize("name", MACHINES)
 def test_the_footprint_counts_weights_in_flash_and_the_arena_in_ram(name: str, project: Path, tmp_path: Path) -> None:
-    require("arm-none-eabi-gcc", "arm-none-eabi-size", "arm-none-eabi-nm")
+    require("arm-none-eabi-gcc", "arm-none-eabi-objdump", "arm-none-eabi-nm")
     elf = harness.build_footprint(project, "tiny", tmp_path / "tiny.elf", machine=machine(name))
     use = memory.memory_use(elf)
     by_name = {symbol.name: symbol for symbol in memory.symbols(elf)}

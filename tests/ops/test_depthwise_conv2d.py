@@ -49,6 +49,8 @@ CASES = {
     "3x3, padded left only": Case(padding=Padding(0, 1, 0, 1)),
     "3x3, padded by two": Case(padding=Padding.same(2, 2)),
     "padding at the bottom and right": Case(size=HW(8, 8), padding=Padding(0, 0, 1, 1), stride=HW(2, 2)),
+    "3x3, one column and two of padding at its right": Case(size=HW(3, 1), padding=Padding(0, 0, 0, 2)),
+    "3x3, two columns of padding at the right": Case(size=HW(6, 6), padding=Padding(1, 1, 1, 2)),
     "two channels": Case(channels=2, padding=SAME),
     "three channels": Case(channels=3, padding=SAME),
     "a channel more than a multiple of four": Case(channels=9, padding=SAME),

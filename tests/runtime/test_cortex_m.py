@@ -11,17 +11,13 @@ from runtime.descriptors import Add
 from runtime.native import CORTEX_M4, RUNTIME, WARNINGS, compile_each, run, tool
 from runtime.test_add import A, B, documented, random_add
 
+from ptee_mcu.firmware.layout import bare
+from ptee_mcu.firmware.machines import machine
+
 FIRMWARE = Path(__file__).parents[2] / "ptee_mcu" / "firmware"
 CASES = 24
 NS_PER_INSTRUCTION = 32  # of emulated time, -icount shift=5
 SYSTICK_HZ = 25_000_000
-MEMORIES = {
-    "ptee_flash_base": 0x0,
-    "ptee_flash_bytes": 0x400000,
-    "ptee_ram_base": 0x20000000,
-    "ptee_ram_bytes": 0x400000,
-    "ptee_stack_bytes": 0x1000,
-}
 
 
 @dataclass(frozen=True)
@@ -59,9 +55,9 @@ def test_add_on_cortex_m_equals_its_arithmetic_within_its_instruction_budget(
         *compile_each(compiler, [FIRMWARE / "startup.c", FIRMWARE / "semihost.c"], tmp_path),
     ]
     elf = tmp_path / "add.elf"
-    memories = [f"-Wl,--defsym={name}={value}" for name, value in MEMORIES.items()]
-    layout = ["-nostartfiles", "--specs=nosys.specs", f"-T{FIRMWARE / 'firmware.ld'}", *memories]
-    run([gcc, *core.flags, *objects, "-o", elf, *layout])
+    (tmp_path / "layout.ld").write_text(bare(machine(core.machine)).script)
+    linking = ["-nostartfiles", "--specs=nosys.specs", f"-T{tmp_path / 'layout.ld'}", "-Wl,-e,ptee_reset"]
+    run([gcc, *core.flags, *objects, "-o", elf, *linking])
     quiet = ["-display", "none", "-monitor", "none", "-serial", "none"]
     semihosting = ["-chardev", "stdio,id=sh", "-semihosting-config", "enable=on,target=native,chardev=sh"]
     done = subprocess.run(

@@ -19,12 +19,12 @@ def test_the_first_three_statuses_are_no_errors(runtime: Runtime) -> None:
 
 def test_every_status_has_words_of_its_own(runtime: Runtime) -> None:
     texts = [runtime.status_text(value) for value in STATUSES.values()]
-    assert len(STATUSES) == 15
+    assert len(STATUSES) == 17
     assert len(set(texts)) == len(STATUSES)
     assert "unknown status" not in texts
 
 
-@pytest.mark.parametrize("status", [-1, 15, 1000])
+@pytest.mark.parametrize("status", [-1, 17, 1000])
 def test_a_number_that_is_no_status_is_called_unknown(runtime: Runtime, status: int) -> None:
     assert runtime.status_text(status) == "unknown status"
 

@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.reference import Reference
 
-from ptee_mcu.requant import Requant
-from ptee_mcu.sim.fixedpoint import Rescale, divide_by_power_of_two, doubling_high_mult, requantize
+from ptee_mcu.requant import Requant, divide_by_power_of_two, doubling_high_mult, requantize
+from ptee_mcu.sim.fixedpoint import Rescale
 from ptee_mcu.tensor import Int32, readonly
 
 many = settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -11,6 +11,7 @@ from support.emitted import planned
 from support.graphs import codes_for, networks
 
 from ptee_mcu.errors import ConfigError, DataError
+from ptee_mcu.plan.overlap import distances
 from ptee_mcu.plan.plan import Plan
 from ptee_mcu.quant_graph import ALWAYS, NEVER, QuantGraph
 from ptee_mcu.sim import evaluate, run
@@ -25,7 +26,7 @@ def test_one_inference_in_the_arena_says_what_the_batch_says(graph: QuantGraph) 
         trace = run(plan, x[i : i + 1])
         assert (trace.exit, trace.label, trace.confidence) == (batch.exit[i], batch.label[i], batch.confidence[i])
         np.testing.assert_array_equal(trace.logits, batch.logits[i])
-        steps = [(s, node) for s, part in enumerate(graph.segments()[: trace.exit + 1]) for node in part]
+        steps = [(step.segment, step.node) for step in plan.steps if step.segment <= trace.exit]
         assert trace.executed == tuple(node.name for _, node in steps)
         assert list(trace.tensors) == [node.output for _, node in steps]
         for s, node in steps:
@@ -55,6 +56,20 @@ def test_a_slot_laid_over_one_that_is_alive_changes_the_answer(tensor: str, onto
     wrong = run(moved(plan, tensor, onto), x)
     right = run(plan, x)
     assert any((wrong.tensors[name] != right.tensors[name]).any() for name in right.tensors)
+
+
+def test_an_output_over_its_input_reads_it_first_at_the_distance_its_kernel_permits_and_no_closer() -> None:
+    plan = planned(small_network(thresholds=(NEVER - 1,)))
+    x = codes_for(plan.graph, 1)
+    node = next(step.node for step in plan.steps if step.node.name == "block.depthwise")
+    distance = distances(plan.graph, node, plan.target.isa)["stem.conv:0"]
+    right = run(plan, x).tensors["block.depthwise:0"]
+    for closer, same in ((0, True), (1, False)):
+        slots = dict(plan.arena)
+        slots["stem.conv:0"] = replace(slots["stem.conv:0"], offset=plan.arena_bytes + distance - closer)
+        slots["block.depthwise:0"] = replace(slots["block.depthwise:0"], offset=plan.arena_bytes)
+        found = run(replace(plan, arena=slots, arena_bytes=4 * plan.arena_bytes), x)
+        assert bool((found.tensors["block.depthwise:0"] == right).all()) is same
 
 
 def test_an_inference_stops_at_the_exit_that_fires() -> None:
@@ -90,7 +105,7 @@ def test_leaving_heads_out_changes_no_byte_of_the_rest(graph: QuantGraph, data: 
     for i in range(len(x)):
         trace = run(plan, x[i : i + 1], thresholds=thresholds)
         assert (trace.exit, trace.label, trace.confidence) == (batch.exit[i], batch.label[i], batch.confidence[i])
-        steps = [(s, node) for s, part in enumerate(graph.segments()[: trace.exit + 1]) for node in part]
+        steps = [(step.segment, step.node) for step in plan.steps if step.segment <= trace.exit]
         assert trace.executed == tuple(node.name for _, node in steps if node.name not in left_out)
         for s, node in steps:
             if node.output in trace.tensors:

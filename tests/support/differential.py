@@ -77,5 +77,6 @@ class Differential:
             program = harness.build_host(self.project, name, self.folder / "host", optimize="-O1")
             return collect(run.run_host(program, self.inputs, options))
         require("arm-none-eabi-gcc", "qemu-system-arm")
-        firmware = harness.build_firmware(self.project, name, self.folder / f"{where}.elf", machine=machine(where))
+        elf, target = self.folder / f"{where}.elf", self.plan.target
+        firmware = harness.build_firmware(self.project, name, elf, machine=machine(where), target=target)
         return collect(run.run_qemu(firmware, self.inputs, options))

@@ -45,9 +45,12 @@ class Result(ctypes.Structure):
 
 
 class Library:
-    """An emitted network as a shared library of the host; arenas and contexts are the caller's, as in C."""
+    """An emitted network as a shared library of the host; arenas, stages and contexts are the caller's, as in C.
 
-    def __init__(self, plan: Plan, folder: Path) -> None:
+    `more`: C files that are linked with it.
+    """
+
+    def __init__(self, plan: Plan, folder: Path, *more: Path) -> None:
         require("gcc")
         name = plan.graph.name
         project = written(plan, folder / name)
@@ -55,12 +58,14 @@ class Library:
         (folder / "arm_acle.h").touch()
         path = folder / f"lib{name}.so"
         includes = [f"-I{place}" for place in (*sources.include_dirs, *sources.third_party_include_dirs, folder)]
-        files = [*map(str, sources.own), *map(str, sources.third_party)]
+        files = [*map(str, sources.own), *map(str, sources.third_party), *map(str, more)]
         command = ["gcc", "-std=c11", "-O1", "-w", "-fPIC", "-shared", *includes, *files, "-o", str(path)]
         subprocess.run(command, check=True)
         library = ctypes.CDLL(str(path))
         self.plan = plan
-        self.init = self._function(library, f"{name}_init", c_int, c_void_p, c_void_p, c_size_t)
+        self.c = library
+        buffers = (c_void_p, c_size_t) * (2 if plan.stage else 1)
+        self.init = self._function(library, f"{name}_init", c_int, c_void_p, *buffers)
         self.input = self._function(library, f"{name}_input", POINTER(c_int8), c_void_p)
         self.run = self._function(library, f"{name}_run", c_int, c_void_p, POINTER(Result))
         self.step = self._function(library, f"{name}_step", c_int, c_void_p, POINTER(Result))
@@ -79,7 +84,7 @@ class Library:
 
 
 class Instance:
-    """A context and an arena of `library`."""
+    """A context, an arena and, where the plan has one, a stage of `library`."""
 
     def __init__(self, library: Library) -> None:
         self.library = library
@@ -87,10 +92,12 @@ class Instance:
         self.memory = np.full(library.plan.arena_bytes + 64, 0xA5, dtype=np.uint8)
         start = -self.memory.ctypes.data % 16
         self.arena = self.memory[start : start + library.plan.arena_bytes]
+        self.stage = np.full(library.plan.stage.nbytes if library.plan.stage else 0, 0xA5, dtype=np.uint8)
         self.result = Result()
 
     def init(self) -> int:
-        return int(self.library.init(self.context, self.arena.ctypes.data, self.arena.nbytes))
+        buffers = [self.arena, self.stage] if self.library.plan.stage else [self.arena]
+        return int(self.library.init(self.context, *(word for b in buffers for word in (b.ctypes.data, b.nbytes))))
 
     def give(self, codes: Int8) -> None:
         place = self.library.input(self.context)

@@ -7,6 +7,7 @@
 
 #define TINY_ARENA_BYTES 48
 #define TINY_ARENA_ALIGN 16
+#define TINY_ARENA_SECTION ".bss.ptee.RAM"
 #define TINY_INPUT_BYTES 8
 #define TINY_CLASSES 3
 #define TINY_EXITS 2

@@ -309,21 +309,21 @@ static const ptee_lookup_u8_t lookup = {
 /* Up to exit early; `answers`: with what only that exit needs. */
 static ptee_status segment_0(bool answers, int8_t *arena)
 {
-    CHECK(ptee_conv2d(&op_stem_conv, arena + 512, arena + 0, arena + 704));
+    CHECK(ptee_conv2d(&op_stem_conv, arena + 352, arena + 0, arena + 544));
     PTEE_TRACE_OP(0, arena + 0, 512);
     CHECK(ptee_depthwise_conv2d(&op_block_depthwise, arena + 0, arena + 512, arena + 1024));
     PTEE_TRACE_OP(1, arena + 512, 512);
     CHECK(ptee_pointwise_conv2d(&op_block_pointwise, arena + 512, arena + 1024, NULL));
     PTEE_TRACE_OP(2, arena + 1024, 512);
-    ptee_add(&op_block_add, arena + 1024, arena + 0, arena + 512);
-    PTEE_TRACE_OP(3, arena + 512, 512);
+    ptee_add(&op_block_add, arena + 1024, arena + 0, arena + 0);
+    PTEE_TRACE_OP(3, arena + 0, 512);
     if (answers) {
-        CHECK(ptee_avg_pool2d(&op_early_pool, arena + 512, arena + 0, arena + 32));
-        PTEE_TRACE_OP(4, arena + 0, 32);
-        CHECK(ptee_fully_connected(&op_early_logits, arena + 0, arena + 32, NULL));
-        PTEE_TRACE_OP(5, arena + 32, 4);
-        CHECK(ptee_fully_connected(&op_early_confidence, arena + 0, arena + 36, NULL));
-        PTEE_TRACE_OP(6, arena + 36, 1);
+        CHECK(ptee_avg_pool2d(&op_early_pool, arena + 0, arena + 512, arena + 544));
+        PTEE_TRACE_OP(4, arena + 512, 32);
+        CHECK(ptee_fully_connected(&op_early_logits, arena + 512, arena + 544, NULL));
+        PTEE_TRACE_OP(5, arena + 544, 4);
+        CHECK(ptee_fully_connected(&op_early_confidence, arena + 512, arena + 548, NULL));
+        PTEE_TRACE_OP(6, arena + 548, 1);
     }
     return PTEE_OK;
 }
@@ -331,18 +331,18 @@ static ptee_status segment_0(bool answers, int8_t *arena)
 /* Up to exit final. */
 static ptee_status segment_1(int8_t *arena)
 {
-    ptee_slice(&op_shortcut_slice, arena + 512, arena + 1216);
-    PTEE_TRACE_OP(7, arena + 1216, 128);
-    ptee_pad(&op_shortcut_pad, arena + 1216, arena + 288);
-    PTEE_TRACE_OP(8, arena + 288, 192);
-    CHECK(ptee_conv2d(&op_deep_conv, arena + 512, arena + 1024, arena + 0));
-    PTEE_TRACE_OP(9, arena + 1024, 192);
-    ptee_add(&op_deep_add, arena + 1024, arena + 288, arena + 480);
-    PTEE_TRACE_OP(10, arena + 480, 192);
-    ptee_pad(&op_copy, arena + 1216, arena + 320);
-    PTEE_TRACE_OP(11, arena + 320, 128);
-    ptee_concat(&op_both[0], arena + 480, arena + 0);
-    ptee_concat(&op_both[1], arena + 320, arena + 0);
+    ptee_slice(&op_shortcut_slice, arena + 0, arena + 1184);
+    PTEE_TRACE_OP(7, arena + 1184, 128);
+    ptee_pad(&op_shortcut_pad, arena + 1184, arena + 800);
+    PTEE_TRACE_OP(8, arena + 800, 192);
+    CHECK(ptee_conv2d(&op_deep_conv, arena + 0, arena + 992, arena + 512));
+    PTEE_TRACE_OP(9, arena + 992, 192);
+    ptee_add(&op_deep_add, arena + 992, arena + 800, arena + 132);
+    PTEE_TRACE_OP(10, arena + 132, 192);
+    ptee_pad(&op_copy, arena + 1184, arena + 324);
+    PTEE_TRACE_OP(11, arena + 324, 128);
+    ptee_concat(&op_both[0], arena + 132, arena + 0);
+    ptee_concat(&op_both[1], arena + 324, arena + 0);
     PTEE_TRACE_OP(12, arena + 0, 320);
     CHECK(ptee_max_pool2d(&op_last_pool, arena + 0, arena + 320, NULL));
     PTEE_TRACE_OP(13, arena + 320, 80);
@@ -449,7 +449,7 @@ int8_t *small_input(small_t *ctx)
         return NULL;
     }
     ctx->next = 0;
-    return ctx->arena + 512;
+    return ctx->arena + 352;
 }
 
 ptee_status small_input_u8(small_t *ctx, const uint8_t *pixels)
@@ -468,8 +468,8 @@ ptee_status small_input_u8(small_t *ctx, const uint8_t *pixels)
 /* One segment; `describe`: with its exit, also where that cannot fire. */
 static ptee_status advance(small_t *ctx, small_result *out, bool describe)
 {
-    static const uint32_t logits[] = {32, 0};
-    static const uint32_t confidences[] = {36};
+    static const uint32_t logits[] = {544, 0};
+    static const uint32_t confidences[] = {548};
     if (ctx == NULL || out == NULL) {
         return PTEE_NULL;
     }

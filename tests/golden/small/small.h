@@ -2,7 +2,7 @@
 /*
  * small: int8 network with 2 exits, contract ptee.int8.v1.
  *
- *     static _Alignas(SMALL_ARENA_ALIGN) uint8_t arena[SMALL_ARENA_BYTES];
+ *     PTEE_SECTION(SMALL_ARENA_SECTION) static _Alignas(SMALL_ARENA_ALIGN) uint8_t arena[SMALL_ARENA_BYTES];
  *     static small_t network;
  *     small_result result;
  *     small_init(&network, arena, sizeof arena);
@@ -24,6 +24,7 @@ extern "C" {
 #define SMALL_CONTRACT "ptee.int8.v1"
 #define SMALL_ARENA_BYTES 1536
 #define SMALL_ARENA_ALIGN 16
+#define SMALL_ARENA_SECTION ".bss.ptee.SSRAM23" /* for memory SSRAM23 */
 
 #define SMALL_INPUT_BYTES 192
 #define SMALL_INPUT_H 8
