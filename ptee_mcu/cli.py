@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ptee_mcu import __version__, cli_data, cli_profile, cli_targets, cli_train
+from ptee_mcu import __version__, cli_build, cli_data, cli_profile, cli_targets, cli_train
 from ptee_mcu.errors import PteeError
 
 # Heavy imports stay inside the commands: `ptee-mcu --help` and what needs no torch must start at once.
@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 app.add_typer(cli_data.app, name="data")
 app.add_typer(cli_targets.app, name="targets")
+app.command()(cli_build.build)
 app.command()(cli_train.train)
 app.command()(cli_profile.profile)
 
@@ -40,61 +41,6 @@ class Place(StrEnum):
 
     HOST = "host"
     QEMU = "qemu"
-
-
-@app.command()
-def build(
-    config: Annotated[Path, typer.Argument(help="TOML file that describes the build.", metavar="CONFIG.toml")],
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Folder with data sets and weights; PTEE_DATA where left out.", envvar="PTEE_DATA"),
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder to write; the build's name where left out.")] = None,
-    max_disagreement: Annotated[
-        list[str] | None,
-        typer.Option(help="Answers that may differ from the backbone's, such as 1%; may be repeated.", metavar="SHARE"),
-    ] = None,
-    max_drop: Annotated[
-        list[str] | None, typer.Option(help="Accuracy that may be lost, such as 1pp; needs labels.", metavar="SHARE")
-    ] = None,
-    mean_cost: Annotated[
-        list[float] | None, typer.Option(help="Mean cost relative to the backbone, such as 0.6.", metavar="COST")
-    ] = None,
-    mean_cycles: Annotated[
-        list[float] | None, typer.Option(help="Mean instructions on the emulated core.", metavar="N")
-    ] = None,
-    delta: Annotated[float | None, typer.Option(help="Probability that a certified limit may fail.")] = None,
-    work: Annotated[
-        Path | None,
-        typer.Option(help="Folder for checkpoints and features that is kept; beside OUT until it is written."),
-    ] = None,
-    disk_budget: Annotated[float, typer.Option(help="GiB that features of a network may take there.", min=0)] = 8.0,
-    device: Annotated[str, typer.Option(help="What trains: cpu, cuda, mps or auto.")] = "cpu",
-    as_json: AS_JSON = False,
-) -> None:
-    """Compile a network: train or load, attach exits, quantize, choose thresholds, plan, emit C.
-
-    The options that say what is allowed replace all of the config's; the first is the default operating point.
-    """
-    from ptee_mcu.config import load_config, with_asks
-    from ptee_mcu.pipeline import build_project
-    from ptee_mcu.report.console import Console
-    from ptee_mcu.train.workspace import GIB, Workspace
-
-    console = Console(quiet=as_json)
-    asked = {
-        "max_disagreement": max_disagreement, "max_drop": max_drop, "mean_cost": mean_cost, "mean_cycles": mean_cycles,
-    }  # fmt: skip
-    settings = with_asks(load_config(config), {name: limits for name, limits in asked.items() if limits}, delta)
-    folder = out or Path(settings.build.name)
-    beside_out = folder.resolve().with_name(f".{folder.resolve().name}.work")
-    workspace = Workspace(work or beside_out, int(disk_budget * GIB), device, keep=work is not None)
-    report = build_project(settings, beside=config.parent, data=data, out=folder, work=workspace, console=console)
-    if as_json:
-        print(json.dumps(report.as_json()))
-    else:
-        console.report(report)
-        console.say(f"wrote {folder}; next: ptee-mcu compare {folder} --on host")
 
 
 @app.command()

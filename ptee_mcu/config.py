@@ -8,9 +8,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from ptee_mcu.budget import BudgetSection
 from ptee_mcu.errors import ConfigError
 from ptee_mcu.exits.asks import DEFAULT_ASKS, Ask, Quantity
 from ptee_mcu.explain import explain
+from ptee_mcu.plan.settings import CODE_BYTES, STACK_BYTES, Mode, Objective, PlaceSettings
+from ptee_mcu.units import parse_bytes
 
 _C_NAME = r"^[a-z][a-z0-9_]*$"
 
@@ -104,6 +107,7 @@ class ExitsSection(_Section):
     ] = "pooled2"
     cascade: bool = False  # heads read the logits of the one before; with "search": those that are fitted anew
     tolerance: float = Field(default=0.02, ge=0, lt=1)  # with "search": share of the mean cost that an exit must save
+    price: Literal["cycles", "macs"] = "cycles"  # with "search": what exits are weighed by; cycles on the board
     refit: bool = False  # with "search": the chosen exits get new heads, trained together
     training: HeadTraining = HeadTraining()
     max_disagreement: _Shares = ()
@@ -148,10 +152,23 @@ class QuantizeSection(_Section):
     equalize: bool = False
 
 
+_Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(ge=0)]
+
+
 class TargetSection(_Section):
-    """`[target]`: the board."""
+    """`[target]`: the board, where constants lie on it, and what the application keeps for itself."""
 
     board: str = "mps2_an386"
+    placement: Mode = Mode.AUTO
+    minimize: Objective = Objective.MEAN
+    stack: Annotated[_Bytes, Field(ge=512)] = STACK_BYTES
+    flash_reserve: _Bytes = CODE_BYTES  # of the memory of code, for all code and the application's constants
+    ram_reserve: _Bytes = 0  # of the main RAM, for the application's variables
+
+    @property
+    def place_settings(self) -> PlaceSettings:
+        """The same as a value."""
+        return PlaceSettings(self.placement, self.minimize, self.stack, self.flash_reserve, self.ram_reserve)
 
 
 class BuildSection(_Section):
@@ -169,6 +186,7 @@ class Config(_Section):
     exits: ExitsSection | None = None  # absent: the network as it is
     quantize: QuantizeSection = QuantizeSection()
     target: TargetSection = TargetSection()
+    budget: BudgetSection = BudgetSection()
     build: BuildSection
 
 
@@ -191,6 +209,13 @@ def load_config(path: Path) -> Config:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
     except ValidationError as error:
         raise ConfigError(f"{path}: {explain(error, Config)}") from error
+
+
+def with_target(config: Config, board: str | None, placement: str | None) -> Config:
+    """`config` with the board and the placement of a command line in place of its own, where that gives any."""
+    given = {"board": board, "placement": placement and Mode(placement)}
+    target = config.target.model_copy(update={key: value for key, value in given.items() if value is not None})
+    return config.model_copy(update={"target": target})
 
 
 def with_asks(config: Config, asked: Mapping[str, Sequence[str | float]], delta: float | None) -> Config:

@@ -2,13 +2,17 @@
 
 import re
 from collections.abc import Mapping
+from math import ceil
 
 from ptee_mcu import __version__
+from ptee_mcu.cycles.kernels import has_rates
 from ptee_mcu.emit_linker import needed_bytes
 from ptee_mcu.emit_view import View
 from ptee_mcu.firmware.cmsis_nn import SourceSet
+from ptee_mcu.plan.expected_cost import exit_cycles
 from ptee_mcu.plan.placement import constants
 from ptee_mcu.plan.plan import Plan
+from ptee_mcu.plan.plan_cost import plan_cost
 from ptee_mcu.quant_graph import CONTRACT, OperatingPoint, QuantGraph
 from ptee_mcu.tensor import Quant
 
@@ -30,7 +34,7 @@ def facts(plan: Plan, view: View, name: str, cmsis_nn: SourceSet) -> dict[str, o
         "classes": graph.classes,
         "default_point": graph.point.name,
         "points": [_point_facts(graph, point) for point in graph.points],
-        "exits": [_exit_facts(plan, view, i) for i in range(len(graph.exits))],
+        "exits": _exit_facts(plan, view),
         "memory": {
             "arena_bytes": plan.arena_bytes,
             "arena_lower_bound_bytes": plan.lower_bound_bytes,
@@ -91,19 +95,32 @@ def _library_facts(cmsis_nn: SourceSet) -> Mapping[str, object]:
     }
 
 
-def _exit_facts(plan: Plan, view: View, index: int) -> dict[str, object]:
-    leave, seen = plan.graph.exits[index], view.exits[index]
-    return {
-        "name": leave.name,
-        "tap": leave.tap,
-        "segment_macs": plan.graph.segment_macs()[index],
-        "cumulative_macs": plan.graph.exit_macs()[index],
-        "logits": {"tensor": leave.logits, **_quant_facts(seen.logits_quant)},
-        "confidence": {"tensor": leave.rule.tensor, **_quant_facts(seen.confidence_quant)}
-        if leave.rule and seen.confidence_quant
-        else None,
-        "thresholds": {point.name: point.thresholds[index] for point in plan.graph.points} if leave.rule else None,
-    }
+def _worst_cycles(plan: Plan) -> tuple[int | None, ...]:
+    """Cycles of leaving at each exit, every head on the way evaluated; None where no rates of the core are known."""
+    if not has_rates(plan.target.cpu):
+        return (None,) * len(plan.graph.exits)
+    cycles = exit_cycles(plan, plan_cost(plan), [node.name for node in plan.graph.nodes])
+    return tuple(map(ceil, cycles))
+
+
+def _exit_facts(plan: Plan, view: View) -> list[dict[str, object]]:
+    graph = plan.graph
+    segment_macs, exit_macs, worst_cycles = graph.segment_macs(), graph.exit_macs(), _worst_cycles(plan)
+    return [
+        {
+            "name": leave.name,
+            "tap": leave.tap,
+            "segment_macs": segment_macs[i],
+            "worst_cycles": worst_cycles[i],
+            "cumulative_macs": exit_macs[i],
+            "logits": {"tensor": leave.logits, **_quant_facts(seen.logits_quant)},
+            "confidence": {"tensor": leave.rule.tensor, **_quant_facts(seen.confidence_quant)}
+            if leave.rule and seen.confidence_quant
+            else None,
+            "thresholds": {point.name: point.thresholds[i] for point in graph.points} if leave.rule else None,
+        }
+        for i, (leave, seen) in enumerate(zip(graph.exits, view.exits, strict=True))
+    ]
 
 
 def _point_facts(graph: QuantGraph, point: OperatingPoint) -> dict[str, object]:

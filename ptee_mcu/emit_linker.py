@@ -85,12 +85,14 @@ def plan_script(plan: Plan) -> str:
         ram=target.main_ram.name,
         boots=boots(plan),
         needs=[(region.name, needs[region.name]) for region in target.regions if needs[region.name]],
+        stack_bytes=plan.stack_bytes,
     )
 
 
 def memory(region: Region) -> Memory:
-    """`region` as the linker sees it."""
-    return Memory(region.name, region.base, region.nbytes, "data" in region.holds, "code" in region.holds)
+    """`region` as the linker sees it: without the bytes at address 0, which C takes for NULL."""
+    base = region.base + region.null_bytes
+    return Memory(region.name, base, region.end - base, "data" in region.holds, "code" in region.holds)
 
 
 def needed_bytes(plan: Plan) -> Mapping[str, int]:
@@ -114,6 +116,7 @@ def script(
     ram: str,
     boots: Iterable[Boot] = (),
     needs: Sequence[tuple[str, int]] = (),
+    stack_bytes: int,
 ) -> str:
     """A linker script for `memories`: code in `code`, stack and variables in `ram`; `needs`: bytes to insist on."""
     read_only = [m.name for m in memories if not m.writable and m.name != code]
@@ -131,6 +134,7 @@ def script(
         bss={name: bss_section(name) for name in writable},
         boots=tuple(boots),
         needs=needs,
+        stack_bytes=stack_bytes,
     )
 
 

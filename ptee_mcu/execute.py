@@ -6,13 +6,16 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from ptee_mcu.cycles.cores import core_of
+from ptee_mcu.cycles.price import price
 from ptee_mcu.errors import ConfigError
 from ptee_mcu.firmware.execution import Execution, collect
 from ptee_mcu.firmware.harness import build_firmware, build_footprint, build_host
 from ptee_mcu.firmware.machines import Machine, machine
 from ptee_mcu.firmware.memory import MemoryUse, memory_use
 from ptee_mcu.firmware.records import Calls, Options
-from ptee_mcu.firmware.run import run_host, run_qemu
+from ptee_mcu.firmware.run import run_host, run_qemu, trace_qemu
+from ptee_mcu.firmware.trace import harness_tracer
 from ptee_mcu.operating_point import plan_at, point_notes, selected
 from ptee_mcu.plan.plan import Plan
 from ptee_mcu.project import Project
@@ -123,6 +126,25 @@ def count_instructions(folder: Path, plan: Plan, x: UInt8 | Int8) -> tuple[int, 
     assert ran.instructions is not None
     means: Sequence[float] = np.cumsum(ran.instructions.segments, axis=1).mean(axis=0).tolist()
     return tuple(map(round, means))
+
+
+def trace_cycles(folder: Path, plan: Plan, x: UInt8 | Int8) -> tuple[float, ...]:
+    """Priced cycles of a pass through every head up to each exit, by trace of the firmware: the mean over `x`.
+
+    Raises:
+        FirmwareError, ToolMissingError, ConfigError: as `executions`.
+    """
+    never = Options(thresholds=dict.fromkeys(range(len(plan.graph.exits) - 1), NEVER))
+    with TemporaryDirectory() as work:
+        firmware = build_firmware(
+            folder, plan.graph.name, Path(work) / "firmware.elf", machine=emulator(plan), target=plan.target,
+            traced=False,
+        )  # fmt: skip
+        traced = trace_qemu(firmware, x, harness_tracer(firmware.path, plan.target), never)
+    cycles = price(traced.trace, core_of(plan.target.cpu), plan.target).by_interval.cycles
+    in_segment = [cycles[traced.intervals.segment == i].sum() / len(x) for i in range(len(plan.graph.exits))]
+    found: list[float] = np.cumsum(in_segment).tolist()
+    return tuple(found)
 
 
 def linked_memory(folder: Path, plan: Plan) -> MemoryUse:

@@ -7,14 +7,12 @@ from ptee_mcu.boards import load as load_target
 from ptee_mcu.config import Config
 from ptee_mcu.data import load, require_fits
 from ptee_mcu.emit import emit
-from ptee_mcu.plan.make import make_plan
-from ptee_mcu.plan.plan import verify_plan
 from ptee_mcu.project import with_project
 from ptee_mcu.quant_graph import verify_quant_graph
 from ptee_mcu.report.console import Console
-from ptee_mcu.report.summary import Report
 from ptee_mcu.stages.choosing import calibrated_and_quantized, evaluated, folded, selected, with_points
 from ptee_mcu.stages.inputs import divided
+from ptee_mcu.stages.placing import Built, fixed_bytes, pictures, planned, require_budget
 from ptee_mcu.stages.reporting import float_accuracy, measured, reported
 from ptee_mcu.stages.training import attached, captured, refitted, trained_backbone, trained_heads
 from ptee_mcu.train.workspace import Workspace
@@ -22,7 +20,7 @@ from ptee_mcu.train.workspace import Workspace
 
 def build_project(
     config: Config, *, beside: Path, data: Path | None, out: Path, work: Workspace, console: Console
-) -> Report:
+) -> Built:
     """Builds what `config` describes and writes it to `out`, replacing an earlier build as a whole.
 
     Args:
@@ -46,22 +44,25 @@ def build_project(
     backbone = trained_backbone(config, backbone, splits, console, work)
     graph = attached(config, backbone)
     graph = trained_heads(config, graph, splits, console, work)
-    graph = selected(config, graph, splits, console)
+    graph = selected(config, graph, splits, target, console)
     graph = refitted(config, backbone, graph, splits, console, work)
 
     graph = folded(config, graph)
     quant_graph = calibrated_and_quantized(config, graph, splits, console)
     said = evaluated(quant_graph, (splits.threshold_a, splits.threshold_b, splits.report), console)
-    quant_graph = with_points(config, quant_graph, splits, said, target, console)
+    quant_graph = with_points(config, quant_graph, splits, said, target)
     verify_quant_graph(quant_graph)
 
-    plan = make_plan(quant_graph, target)
-    verify_plan(plan)
+    placing = planned(config, quant_graph, target, console)
+    plan = placing.plan
     artifacts = emit(plan)
 
     ideal = float_accuracy(config, graph, splits, console)
     report, inputs = reported(config, plan, splits, said, ideal, console)
     report = measured(report, artifacts, plan, inputs, console)
+    fixed = fixed_bytes(plan, report)
+    require_budget(config, plan, fixed)
+    artifacts = artifacts.with_files(pictures(plan, fixed))
     with_project(artifacts, plan, inputs, report).write(out)
     work.discard()
-    return report
+    return Built(report, placing, fixed)

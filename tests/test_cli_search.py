@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import pytest
+from support.cli import ROOT, facts, ptee
 from support.tools import require
-from test_cli import ROOT, facts, ptee
 
 CONFIG = """
 [model]

@@ -47,7 +47,7 @@ def test_heads_never_see_a_label_unless_they_are_asked_to(tmp_path: Path) -> Non
 
 def test_a_config_changes_the_recipe_of_the_network_and_nothing_else_of_it() -> None:
     asked = {"optimizer": "sgd", "schedule": "one cycle", "precision": "bfloat16", "lr": 0.2}
-    given = config().model_dump()
+    given = config().model_dump(exclude_unset=True)
     given["model"]["training"] = asked
     usual, changed = backbone_settings(config()), backbone_settings(Config.model_validate(given))
     assert changed == replace(

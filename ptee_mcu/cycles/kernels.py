@@ -97,6 +97,11 @@ def open_gates(work: Work) -> str:
     return ", ".join(gate for gate in _GATES if work.loops.get(gate))
 
 
+def has_rates(cpu: str) -> bool:
+    """Whether there are rates for a target's `cpu`."""
+    return (files("ptee_mcu.cycles") / _FOLDER / f"{cpu}.toml").is_file()
+
+
 @cache
 def known_rates(cpu: str) -> Rates:
     """The rates of a target's `cpu`.

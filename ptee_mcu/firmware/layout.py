@@ -37,7 +37,7 @@ def bare(machine: Machine) -> Layout:
     """The machine as it is: one FLASH, one RAM."""
     flash = Memory("FLASH", machine.flash_base, machine.flash_bytes, writable=False)
     ram = Memory("RAM", machine.ram_base, machine.ram_bytes, writable=True)
-    text = script(machine.name, [flash, ram], code="FLASH", ram="RAM")
+    text = script(machine.name, [flash, ram], code="FLASH", ram="RAM", stack_bytes=machine.stack_bytes)
     return Layout(machine.flags, text, (Bank(ram.base, ram.nbytes),))
 
 

@@ -57,12 +57,20 @@ class Reason:
             return "no other memory may hold it"
         best = self.moves[0]
         what = f"{_VERBS[best.how]} {best.region}"
+        if best.saves <= 0 and (moved := self._without_ram()) not in (None, best):
+            assert moved is not None
+            return f"{_VERBS[moved.how]} {moved.region} would {_costs(moved)}"
         if best.saves <= 0:
             return f"the best other place, {what}, would {_costs(best)}"
         if best.fits:
             return f"{what} would save {best.saves:,.0f} and fits"
         why = "the stage lies in another memory" if best.second_stage else _missing(best.short)
         return f"{what} would save {best.saves:,.0f}, but {why}"
+
+    def _without_ram(self) -> Move | None:
+        """The best place in no RAM that there is room in, for a constant that takes some."""
+        fits = (move for move in self.moves if move.how is How.IN_PLACE and move.fits and move.ram_bytes < 0)
+        return next(fits, None)
 
 
 def explain(

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from ptee_mcu.errors import DoesNotFitError
-from ptee_mcu.plan.partition_problem import Layout, Ledger, Mode, Needs, Problem, fixed_regions, written_regions
+from ptee_mcu.plan.partition_problem import Layout, Ledger, Needs, Problem, fixed_regions, written_regions
 from ptee_mcu.plan.placement import How, aligned
+from ptee_mcu.plan.settings import Mode
 from ptee_mcu.target import Target
 
 Larger: TypeAlias = Callable[[int, int], str | None]  # bytes of flash, bytes of RAM -> name of a board with both
@@ -43,7 +44,7 @@ def _part(problem: Problem, layout: Layout, target: Target, needs: Needs, name: 
 def _contents(problem: Problem, layout: Layout, target: Target, needs: Needs, name: str) -> Mapping[str, int]:
     """Bytes that `layout` puts into memory `name`, by what they are for."""
     ledger = Ledger(problem, layout)
-    takes = {"what is reserved": needs.reserved.get(name, 0)}
+    takes = {"what is reserved": needs.reserved.get(name, 0) + target.region(name).null_bytes}
     if name == layout.arena:
         takes["the arena"] = problem.arena_bytes
     if name == target.main_ram.name:

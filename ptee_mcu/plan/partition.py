@@ -8,8 +8,9 @@ from typing import Literal, TypeAlias
 from ptee_mcu.plan.greedy import first_to_ram, most_saved_per_byte, polished
 from ptee_mcu.plan.misfit import Larger, does_not_fit, no_memory
 from ptee_mcu.plan.partition_milp import REL_GAP, least_shortage, solve
-from ptee_mcu.plan.partition_problem import Layout, Ledger, Mode, Needs, Objective, Prices, Problem, place, pose
+from ptee_mcu.plan.partition_problem import Layout, Ledger, Needs, Prices, Problem, place, pose
 from ptee_mcu.plan.placement import Constant, How, Placement, Stage, aligned
+from ptee_mcu.plan.settings import Mode, Objective
 from ptee_mcu.target import Target
 
 __all__ = ["FoundBy", "Larger", "Mode", "Needs", "Objective", "Partition", "Prices", "partition"]

@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 from math import fsum
 from types import MappingProxyType
 
 from ptee_mcu.plan.placement import Constant, How, Placement, Stage, aligned
 from ptee_mcu.plan.plan import ARENA_ALIGN
+from ptee_mcu.plan.settings import Objective
 from ptee_mcu.target import Region, Target
 
 STACK_ALIGN = 8  # AAPCS32, section 6.2.1.2
@@ -35,28 +35,6 @@ class Needs:
     arena_bytes: int
     stack_bytes: int
     reserved: Mapping[str, int]
-
-
-class Mode(Enum):
-    """Who decides: the optimizer, or a rule for all constants."""
-
-    AUTO = "auto"
-    FLASH = "flash"  # all in place where code lies; in other memory, in place too, only where that is full
-    BOOT = "boot"  # all loaded at boot
-    STAGED = "staged"  # all staged
-    GREEDY = "greedy"  # in the order of execution loaded at boot while on-chip RAM has room; the rest as FLASH
-
-
-class Objective(Enum):
-    """What is least: cycles by reach, cycles with every segment and head entered, or energy.
-
-    A core that computes draws the same power wherever it reads from, as far as published measurements show: energy is
-    mean cycles times a constant, and its least is theirs.
-    """
-
-    MEAN = "mean"
-    WORST = "worst"
-    ENERGY = "energy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +138,7 @@ def written_regions(target: Target) -> tuple[Region, ...]:
 
 def _room(region: Region, target: Target, needs: Needs) -> int:
     stack = rounded(needs.stack_bytes, STACK_ALIGN) if region == target.main_ram else 0
-    return region.nbytes - stack - aligned(needs.reserved.get(region.name, 0))
+    return region.nbytes - region.null_bytes - stack - aligned(needs.reserved.get(region.name, 0))
 
 
 def rounded(nbytes: int, unit: int) -> int:

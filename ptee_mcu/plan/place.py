@@ -9,25 +9,12 @@ from ptee_mcu.isa import Isa
 from ptee_mcu.plan.cost import PlanCost
 from ptee_mcu.plan.expected_cost import reach_of
 from ptee_mcu.plan.explain import Reason, explain
-from ptee_mcu.plan.partition import Mode, Needs, Objective, Partition, Prices, partition
+from ptee_mcu.plan.partition import Needs, Partition, Prices, partition
 from ptee_mcu.plan.placement import constants
 from ptee_mcu.plan.plan import Plan
 from ptee_mcu.plan.plan_cost import plan_cost
+from ptee_mcu.plan.settings import Objective, PlaceSettings
 from ptee_mcu.quant_graph import NEVER, QuantGraph
-
-STACK_BYTES = 4096  # CMSIS-NN firmware measured under 1 KiB (FIRMWARE: 828 to 944 B); interrupts and the caller on top
-CODE_BYTES = 32 * 1024  # kernels, run-time library and C library of the networks here take 12 to 24 KiB at -O3
-
-
-@dataclass(frozen=True, slots=True)
-class PlaceSettings:
-    """How constants are placed; `reserved`: bytes per memory that the application keeps for itself, code included."""
-
-    mode: Mode = Mode.AUTO
-    objective: Objective = Objective.MEAN
-    stack_bytes: int = STACK_BYTES
-    flash_reserve_bytes: int = CODE_BYTES
-    ram_reserve_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +48,13 @@ def placed(plan: Plan, settings: PlaceSettings | None = None) -> Placed:
         found, target, needs, prices, reach=reach, head_reach=head_reach, mode=settings.mode,
         objective=settings.objective, larger=lambda flash, ram: _larger(flash, ram, target.isa),
     )  # fmt: skip
-    chosen = replace(plan, placements=made.placements, arena_region=made.arena_region, stage=made.stage)
+    chosen = replace(
+        plan,
+        placements=made.placements,
+        arena_region=made.arena_region,
+        stage=made.stage,
+        stack_bytes=settings.stack_bytes,
+    )
     reasons = explain(made, found, target, needs, prices, reach=reach, head_reach=head_reach)
     return Placed(chosen, made, plan_cost(chosen), reasons)
 

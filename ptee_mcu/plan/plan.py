@@ -7,6 +7,7 @@ from ptee_mcu.errors import VerifyError
 from ptee_mcu.ops.base import Counts
 from ptee_mcu.plan.overlap import distances
 from ptee_mcu.plan.placement import Placement, Stage, constants, verify_placements
+from ptee_mcu.plan.settings import STACK_BYTES
 from ptee_mcu.quant_graph import QNode, QuantGraph
 from ptee_mcu.target import Target
 
@@ -74,6 +75,7 @@ class Plan:
     arena_region: str
     placements: Mapping[str, Placement]
     stage: Stage | None = None
+    stack_bytes: int = STACK_BYTES  # what the linker script keeps for the stack, in the main RAM
 
     def segment_steps(self, segment: int) -> tuple[Step, ...]:
         """Steps of one exit segment."""

@@ -58,6 +58,10 @@ class Console:
             self._whole(point_table(report))
             self._lines(point_remarks(report))
 
+    def lines(self, lines: Iterable[str]) -> None:
+        """Plain text as it is."""
+        self._lines(lines)
+
     def comparison(self, result: "Comparison") -> None:
         """The outcome of a comparison."""
         where = " and ".join(result.places)

@@ -1,6 +1,5 @@
 """What every operating point of a network does to the report images; agreement and accuracy stay two figures."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +8,10 @@ from ptee_mcu.data import require_reportable
 from ptee_mcu.errors import DataError
 from ptee_mcu.exits.outcomes import Outcomes, exit_taken
 from ptee_mcu.exits.thresholds import note
-from ptee_mcu.quant_graph import ALWAYS, OperatingPoint, QuantGraph
+from ptee_mcu.plan.expected_cost import last_reached
+from ptee_mcu.plan.plan import Plan
+from ptee_mcu.quant_graph import OperatingPoint
+from ptee_mcu.report.timing import point_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,8 @@ class PointRow:
     figure, and `drop` what it lacks to that of the final exit on the same images; both None without labels.
     `cost` is the mean and `worst_cost` the cost of the last exit that can be reached, in backbones: every head on the
     way is charged, those of exits that cannot fire under the point are not. `shares` are the fractions that leave at
-    each exit. `note` is what a reader should know; `default`: the point that NAME_init selects.
+    each exit. `mean_ms` and `worst_ms` are times on the board, None where its core has no rates. `note` is what a
+    reader should know; `default`: the point that NAME_init selects.
     """
 
     name: str
@@ -41,33 +44,32 @@ class PointRow:
     thresholds: tuple[int, ...]
     note: str | None = None
     default: bool = False
+    mean_ms: float | None = None
+    worst_ms: float | None = None
 
 
-def point_rows(graph: QuantGraph, outcomes: Outcomes) -> tuple[PointRow, ...]:
-    """A row per operating point of `graph`, in its order; none where there is no early exit.
+def point_rows(plan: Plan, outcomes: Outcomes) -> tuple[PointRow, ...]:
+    """A row per operating point of `plan`'s network, in its order; none where there is no early exit.
 
     Args:
-        graph: the network whose points are measured.
+        plan: of the network whose points are measured.
         outcomes: what its exits say on the report images; a split of images whose `y` is empty has no labels.
 
     Raises:
         SplitError: where the images were trained on, or thresholds were chosen on them.
         DataError: where the outcomes are of another number of exits.
     """
+    graph = plan.graph
     require_reportable(outcomes.split)
     if len(outcomes.labels) != len(graph.exits):
         raise DataError(f"{graph.name}: outcomes of {len(outcomes.labels)} exits, the network has {len(graph.exits)}")
     if len(graph.exits) == 1:
         return ()
-    return tuple(_row(graph, i, point, outcomes) for i, point in enumerate(graph.points))
+    return tuple(_row(plan, i, point, outcomes) for i, point in enumerate(graph.points))
 
 
-def last_reached(thresholds: Sequence[int]) -> int:
-    """Index of the last exit that an input can reach: nothing gets past an exit that always fires."""
-    return tuple(thresholds).index(ALWAYS) if ALWAYS in thresholds else len(thresholds)
-
-
-def _row(graph: QuantGraph, index: int, point: OperatingPoint, outcomes: Outcomes) -> PointRow:
+def _row(plan: Plan, index: int, point: OperatingPoint, outcomes: Outcomes) -> PointRow:
+    graph = plan.graph
     count, macs, backbone = outcomes.count, graph.exit_macs(point), graph.backbone_macs()
     taken = exit_taken(outcomes.confidences, point.thresholds)
     answers, final = outcomes.labels[taken, np.arange(count)], outcomes.labels[-1]
@@ -77,6 +79,8 @@ def _row(graph: QuantGraph, index: int, point: OperatingPoint, outcomes: Outcome
     if len(truth := outcomes.split.y):
         right, full = int((answers == truth).sum()), int((final == truth).sum())
         accuracy, drop = right / count, (full - right) / count
+    shares = tuple(n / count for n in left)
+    mean_ms, worst_ms = point_ms(plan, point, shares) or (None, None)
     return PointRow(
         name=point.name,
         quantity=point.quantity,
@@ -91,8 +95,10 @@ def _row(graph: QuantGraph, index: int, point: OperatingPoint, outcomes: Outcome
         # One division of integers, rounded once: the mean never exceeds the worst case.
         cost=sum(n * m for n, m in zip(left, macs, strict=True)) / (count * backbone),
         worst_cost=macs[last_reached(point.thresholds)] / backbone,
-        shares=tuple(n / count for n in left),
+        shares=shares,
         thresholds=point.thresholds,
         note=note(point),
         default=index == graph.default,
+        mean_ms=mean_ms,
+        worst_ms=worst_ms,
     )

@@ -1,7 +1,7 @@
 """What a network did with a set of images, per exit and on average; every evaluated head is charged."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -11,8 +11,10 @@ import numpy.typing as npt
 
 from ptee_mcu.exits.costs import nominal_exit_costs
 from ptee_mcu.exits.outcomes import ExitRisk
+from ptee_mcu.plan.expected_cost import last_reached
 from ptee_mcu.plan.plan import Plan
-from ptee_mcu.report.points import PointRow, last_reached
+from ptee_mcu.report.points import PointRow
+from ptee_mcu.report.timing import Timing, timing
 
 if TYPE_CHECKING:  # it loads scipy.optimize, which commands that measure no reliability do without
     from ptee_mcu.exits.reliability import Reliability
@@ -26,8 +28,9 @@ class ExitRow:
 
     `share`, `agreement` and `accuracy` are fractions; the last two are of those that left here, None where unknown.
     `macs` and `instructions` are totals up to and including this exit's head, every head on the way charged.
-    `nominal` is the papers' cost of this exit over the backbone's, in MACs: the trunk and its own head alone, none at
-    the final exit; None where the network has no early exit.
+    `cycles` is the time of leaving here on the board, in closed form, without heads that cannot fire; None where there
+    are no rates for its core. `nominal` is the papers' cost of this exit over the backbone's, in MACs: the trunk and
+    its own head alone, none at the final exit; None where the network has no early exit.
     """
 
     name: str
@@ -39,6 +42,7 @@ class ExitRow:
     macs: int
     instructions: int | None
     nominal: float | None = None
+    cycles: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,7 @@ class Report:
     points: tuple[PointRow, ...] = ()
     reliability: "tuple[Reliability, ...]" = ()
     risks: tuple[ExitRisk, ...] = ()
+    timing: Timing | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The same for json.dumps, NaN forbidden: enums as their values, what is not a finite number as None."""
@@ -134,6 +139,9 @@ def summarise(  # noqa: D417 - the rest is Report's
         _row(answers, i, leave.name, leave.tap, thresholds[i], macs[i], counts[i], nominal[i])
         for i, leave in enumerate(graph.exits)
     )
+    taken = timing(plan, [row.share for row in rows])
+    if taken is not None:
+        rows = tuple(replace(row, cycles=cycles) for row, cycles in zip(rows, taken.per_exit, strict=True))
     mean_macs = float(sum(row.share * row.macs for row in rows))
     known = [row.instructions for row in rows if row.share > 0]
     mean_instructions = None
@@ -160,6 +168,7 @@ def summarise(  # noqa: D417 - the rest is Report's
         points=tuple(points),
         reliability=tuple(reliability),
         risks=tuple(risks),
+        timing=taken,
     )
 
 

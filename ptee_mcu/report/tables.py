@@ -9,6 +9,7 @@ from rich.table import Table
 from ptee_mcu.quant_graph import NEVER
 from ptee_mcu.report.points import PointRow
 from ptee_mcu.report.summary import Report
+from ptee_mcu.report.timing import Timing
 
 _SCORES = {"softmax": "softmax", "confidence": "sigmoid"}  # what a probability is read from, as papers call it
 _NOMINAL = "nominal: PTEEnet's own figure, which charges the last head alone; for comparison with papers only"
@@ -26,19 +27,21 @@ def exit_table(report: Report) -> Table:
     for header in ("exit", "after", "fires at"):
         table.add_column(header, no_wrap=True)
     costs = ("cost", "nominal") if nominal else ("cost",)
-    for header in ("share %", "agree %", "right %", "MACs", *costs, "instr."):
+    timed = ("ms",) if report.timing else ()
+    for header in ("share %", "agree %", "right %", "MACs", *costs, *timed, "instr."):
         table.add_column(header, justify="right", no_wrap=True)
     for row in report.rows:
         table.add_row(
             escape(row.name), escape(row.after or ""), "" if row.threshold is None else _threshold(row.threshold),
             percent(row.share), percent(row.agreement), percent(row.accuracy), number(row.macs),
             f"{row.macs / report.backbone_macs:.3f}", *([_cost(row.nominal)] if nominal else []),
-            number(row.instructions),
+            *([_ms(report.timing.ms(row.cycles or 0.0))] if report.timing else []), number(row.instructions),
         )  # fmt: skip
     table.add_section()
     table.add_row(
         "mean", "", "", "", percent(report.agreement), percent(report.accuracy), number(report.mean_macs),
-        f"{report.cost:.3f}", *([_cost(report.nominal_cost)] if nominal else []), number(report.mean_instructions),
+        f"{report.cost:.3f}", *([_cost(report.nominal_cost)] if nominal else []),
+        *([_ms(report.timing.ms(report.timing.mean))] if report.timing else []), number(report.mean_instructions),
     )  # fmt: skip
     return table
 
@@ -48,12 +51,14 @@ def point_table(report: Report) -> Table:
     table = plain_table("operating points, on the same images")
     for header in ("point", "asked", "certified"):
         table.add_column(header, no_wrap=True)
-    for header in ("agree %", "right %", "cost", "worst", "exit shares %"):
+    timed = report.timing is not None
+    for header in ("agree %", "right %", "cost", "worst", *(("ms", "worst ms") if timed else ()), "exit shares %"):
         table.add_column(header, justify="right", no_wrap=True)
     for row in report.points:
         table.add_row(
             ("* " if row.default else "  ") + escape(row.name), _asked(row), _certified(row), percent(row.agreement),
             percent(row.accuracy), _cost(row.cost), _cost(row.worst_cost),
+            *([_ms(row.mean_ms), _ms(row.worst_ms)] if timed else []),
             " / ".join(f"{100 * share:.1f}" for share in row.shares),
         )  # fmt: skip
     return table
@@ -76,6 +81,8 @@ def exit_remarks(report: Report) -> Iterator[str]:
         "every evaluated head charged"
     )
     yield from _per_exit(report)
+    if report.timing is not None:
+        yield from _times(report.timing)
     flash = "" if report.flash_bytes is None else f"; linked: {report.flash_bytes:,} B of flash"
     ram = "" if report.ram_bytes is None else f", {report.ram_bytes:,} B of static RAM"
     yield f"memory: arena {report.arena_bytes:,} B, constants {report.weight_bytes:,} B{flash}{ram}"
@@ -120,6 +127,35 @@ def _per_exit(report: Report) -> Iterator[str]:
         ]
         if parts:
             yield f"{row.name}: " + "; ".join(parts)
+
+
+def _times(timing: Timing) -> Iterator[str]:
+    """Time and energy, what placing the constants saved, how far to trust the figures."""
+    ms = timing.ms
+    yield (
+        f"time on {timing.board} at {timing.clock_hz / 1e6:g} MHz: mean {_ms(ms(timing.mean))} ms "
+        f"({number(timing.mean)} cycles), 95th percentile {_ms(ms(timing.percentile_95))} ms, worst "
+        f"{_ms(ms(timing.worst))} ms; with all constants in flash the mean is {_ms(ms(timing.in_flash))} ms"
+    )
+    energy = (
+        "unknown"
+        if timing.energy_uj is None
+        else f"{timing.energy_uj:,.4g} uJ" + (" (from a power without a source)" if timing.energy_unsourced else "")
+    )
+    boot = f"; loading constants before main takes {_ms(ms(timing.boot))} ms, once" if timing.boot else ""
+    yield f"energy of the mean inference: {energy}{boot}"
+    bar = "unknown" if timing.error is None else f"{timing.error[0]:+g} to {timing.error[1]:+g} %"
+    yield f"cycles are computed, not measured on hardware; {timing.core}: error {bar}, checked against {timing.checked}"
+    if timing.traced:
+        off = 100 * (timing.full[-1] / timing.traced[-1] - 1)
+        yield (
+            f"a full pass: {number(timing.full[-1])} cycles in closed form, {number(timing.traced[-1])} by trace of "
+            f"the firmware ({off:+.1f} %)"
+        )
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.2f}" if value < 10 else f"{value:,.1f}"
 
 
 def _threshold(code: int) -> str:

@@ -2,15 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from itertools import accumulate
 
 from ptee_mcu.calibrate import calibrate
 from ptee_mcu.config import Config
+from ptee_mcu.cycles.kernels import has_rates
 from ptee_mcu.data import Split, Splits
-from ptee_mcu.emit import emit
-from ptee_mcu.errors import ConfigError
-from ptee_mcu.execute import count_instructions
 from ptee_mcu.exits.asks import Ask, Quantity
 from ptee_mcu.exits.certify import operating_points
 from ptee_mcu.exits.costs import place_costs
@@ -20,17 +17,17 @@ from ptee_mcu.exits.select import JointSelection, select_for
 from ptee_mcu.exits.subset import without_exits
 from ptee_mcu.exits.thresholds import choose
 from ptee_mcu.graph import Graph
+from ptee_mcu.passes.dead_channels import remove_dead_channels
 from ptee_mcu.passes.equalize import equalize
 from ptee_mcu.passes.fold import fold
-from ptee_mcu.plan.make import make_plan
-from ptee_mcu.quant_graph import OperatingPoint, QuantGraph
+from ptee_mcu.plan.plan_cost import flash_cycles
+from ptee_mcu.quant_graph import OperatingPoint, QNode, QuantGraph
 from ptee_mcu.quantize import quantize
 from ptee_mcu.report.console import Console
 from ptee_mcu.sim import evaluate
-from ptee_mcu.stages.inputs import codes_of, normalisation, real_inputs, stored
+from ptee_mcu.stages.inputs import codes_of, normalisation, real_inputs
 from ptee_mcu.target import Target
 
-COUNTED_INPUTS = 2  # instruction counts vary with data by about 6e-6 (M4)
 _SEARCHED = (0.01, 0.03, 0.1)  # limits on disagreement that exits are selected for where none is asked
 
 
@@ -49,22 +46,30 @@ def folded(config: Config, graph: Graph) -> Graph:
 
 
 def calibrated_and_quantized(config: Config, graph: Graph, splits: Splits, console: Console) -> QuantGraph:
-    """The int8 network; `graph` is folded."""
+    """The int8 network, without channels that are constant or that nothing reads; `graph` is folded."""
     settings, split = config.quantize, splits.calibration
     with console.progress(f"calibrating on {len(split)} images") as advance:
         ranges = calibrate(graph, real_inputs(config, split.x), observer=settings.observer, progress=advance)
     norm = normalisation(config, split.x)
-    return quantize(graph, ranges, preprocess=norm, bias_correction=settings.bias_correction)
+    quant_graph = quantize(graph, ranges, preprocess=norm, bias_correction=settings.bias_correction)
+    smaller, removed = remove_dead_channels(quant_graph)
+    if removed.layers:
+        console.say("\n".join(removed.describe()))
+    return smaller
 
 
-def selected(config: Config, graph: Graph, splits: Splits, console: Console) -> Graph:
-    """`graph` with those of its exits that are worth their cost in int8, where the config wants a search."""
+def selected(config: Config, graph: Graph, splits: Splits, target: Target, console: Console) -> Graph:
+    """`graph` with those of its exits that are worth their cost in int8, where the config wants a search.
+
+    They are weighed by cycles on the board with all weights in flash, or by multiply-accumulates where the config says
+    so or no rates of the board's core are known.
+    """
     if config.exits is None or config.exits.placement != "search":
         return graph
     quant_graph = calibrated_and_quantized(config, folded(config, graph), splits, console)
     said = evaluated(quant_graph, [splits.threshold_a], console)[splits.threshold_a.name]
     limits = tuple(dict.fromkeys(_limits(config.exits.asks)))
-    costs = place_costs(quant_graph)
+    costs = place_costs(quant_graph, _price(config, quant_graph, target))
     asked = config.exits
     with console.progress("selecting exits") as advance:
         found = select_for(said.outcomes, costs, limits, most_exits=asked.count, tolerance=asked.tolerance)
@@ -86,9 +91,7 @@ def evaluated(graph: QuantGraph, parts: Sequence[Split], console: Console) -> di
     return said
 
 
-def with_points(
-    config: Config, graph: QuantGraph, splits: Splits, said: dict[str, Said], target: Target, console: Console
-) -> QuantGraph:
+def with_points(config: Config, graph: QuantGraph, splits: Splits, said: dict[str, Said], target: Target) -> QuantGraph:
     """`graph` with the operating points that the config asks for, certified on split B."""
     if config.exits is None or len(graph.exits) == 1:
         return graph
@@ -100,7 +103,7 @@ def with_points(
         return replace(graph, points=tuple(chosen), default=0)
     cycles = None
     if any(ask.quantity is Quantity.MEAN_CYCLES for ask in asks):
-        cycles = exit_instructions(graph, target, splits.calibration, console)
+        cycles = exit_cycles(graph, target)
 
     def costs_at(vector: tuple[int, ...]) -> tuple[float, ...]:
         return graph.exit_costs(OperatingPoint("tried", vector))
@@ -109,25 +112,24 @@ def with_points(
     return replace(graph, points=points, default=0)
 
 
-def exit_instructions(graph: QuantGraph, target: Target, split: Split, console: Console) -> tuple[float, ...]:
-    """Instructions of leaving at each exit on the emulated core, all heads on the way charged.
+def exit_cycles(graph: QuantGraph, target: Target) -> tuple[float, ...]:
+    """Cycles of leaving at each exit with all weights in flash, all heads on the way charged.
 
-    They stand for cycles where those are asked for: on a Cortex-M4 that runs from zero-wait memory there are more
-    cycles than instructions, by loads, branches and divisions that take several.
+    Weights are placed afterwards, for the reach that follows from the thresholds: that can only make it less.
 
     Raises:
-        ConfigError: where the board has no emulator.
-        ToolMissingError: where compiler or emulator are not installed.
+        ConfigError: where no rates of the board's core are known.
     """
-    if target.machine is None:
-        raise ConfigError(f"mean_cycles is asked for, and {target.name} has no emulator to count instructions in")
-    plan = make_plan(graph, target)
-    with console.progress("counting instructions per exit") as advance, TemporaryDirectory() as work:
-        folder = Path(work) / "project"
-        emit(plan).write(folder)
-        counts = count_instructions(folder, plan, stored(graph, split.x[:COUNTED_INPUTS]))
-        advance(1, 1)
-    return tuple(map(float, counts))
+    cycles = flash_cycles(graph, target)
+    return tuple(accumulate(sum(cycles[node.name] for node in part) for part in graph.segments()))
+
+
+def _price(config: Config, graph: QuantGraph, target: Target) -> Callable[[Sequence[QNode]], float] | None:
+    """What executing some nodes costs a search; None: their multiply-accumulates."""
+    if config.exits is None or config.exits.price == "macs" or not has_rates(target.cpu):
+        return None
+    cycles = flash_cycles(graph, target)
+    return lambda nodes: sum(cycles[node.name] for node in nodes)
 
 
 def _said(graph: QuantGraph, split: Split, progress: Callable[[int], None]) -> Said:

@@ -10,7 +10,7 @@ from ptee_mcu.artifacts import Artifacts
 from ptee_mcu.config import Config
 from ptee_mcu.data import Splits, chance_warning, require_reportable
 from ptee_mcu.errors import ToolMissingError
-from ptee_mcu.execute import count_instructions, linked_memory
+from ptee_mcu.execute import count_instructions, linked_memory, trace_cycles
 from ptee_mcu.exits.outcomes import Outcomes, exit_taken, risk_per_exit
 from ptee_mcu.exits.reliability import measure
 from ptee_mcu.graph import Graph
@@ -19,10 +19,11 @@ from ptee_mcu.project import Inputs
 from ptee_mcu.report.console import Console
 from ptee_mcu.report.points import point_rows
 from ptee_mcu.report.summary import Answers, Baseline, Report, summarise
-from ptee_mcu.stages.choosing import COUNTED_INPUTS, Said
+from ptee_mcu.stages.choosing import Said
 from ptee_mcu.stages.inputs import real_inputs, stored
 
 _LOSS_WARNING = 0.01
+COUNTED_INPUTS = 2  # instruction counts vary with data by about 6e-6 (M4)
 
 
 def float_accuracy(config: Config, graph: Graph, splits: Splits, console: Console) -> float:
@@ -63,7 +64,7 @@ def reported(
     early, a = len(plan.graph.exits) > 1, splits.threshold_a
     report = summarise(
         plan, answers, of=of, baseline=baseline, notes=notes,
-        points=point_rows(plan.graph, result),
+        points=point_rows(plan, result),
         reliability=measure(a, said[a.name].scores, split, said[split.name].scores) if early else (),
         risks=risk_per_exit(result, exit_taken(result.confidences, thresholds)) if early else (),
     )  # fmt: skip
@@ -78,7 +79,7 @@ def answers_of(outcomes: Outcomes, thresholds: tuple[int, ...]) -> Answers:
 
 
 def measured(report: Report, artifacts: Artifacts, plan: Plan, inputs: Inputs, console: Console) -> Report:
-    """`report` with instructions and linked memory, where the board's compiler and emulator are there."""
+    """`report` with instructions, traced cycles and linked memory, where compiler and emulator are there."""
     if plan.target.machine is None:
         return replace(report, notes=(*report.notes, f"{plan.target.name} has no emulator: no instructions"))
     try:
@@ -86,9 +87,11 @@ def measured(report: Report, artifacts: Artifacts, plan: Plan, inputs: Inputs, c
             folder = Path(work) / "project"
             artifacts.write(folder)
             memory = linked_memory(folder, plan)
-            advance(1, 2)
+            advance(1, 3)
             counts = count_instructions(folder, plan, inputs.x[:COUNTED_INPUTS])
-            advance(2, 2)
+            advance(2, 3)
+            timing = report.timing and replace(report.timing, traced=trace_cycles(folder, plan, inputs.x[:1]))
+            advance(3, 3)
     except ToolMissingError as error:
         return replace(report, notes=(*report.notes, f"instructions were not counted: {error.args[0]}"))
     if plan.graph.skipped(plan.graph.point.thresholds):
@@ -101,4 +104,5 @@ def measured(report: Report, artifacts: Artifacts, plan: Plan, inputs: Inputs, c
         mean_instructions=float(sum(row.share * count for row, count in zip(rows, counts, strict=True))),
         flash_bytes=memory.flash_bytes,
         ram_bytes=memory.ram_bytes,
+        timing=timing,
     )

@@ -29,7 +29,7 @@ def report() -> Report:
         of="ten images",
         baseline=Baseline(10_000, 0.9171, 0.9174),
         notes=["a remark"],
-        points=point_rows(graph, outcomes),
+        points=point_rows(planned(graph), outcomes),
         reliability=RELIABILITY,
         risks=risk_per_exit(outcomes, exit_taken(outcomes.confidences, graph.point.thresholds)),
     )
@@ -69,7 +69,9 @@ def test_without_early_exits_there_is_neither_a_nominal_cost_nor_a_table_of_poin
 
 def test_points_show_agreement_and_accuracy_apart(capsys: pytest.CaptureFixture[str]) -> None:
     text = shown(report(), capsys)
-    assert " ".join(line(text, "point").split()) == ("point asked certified agree % right % cost worst exit shares %")
+    assert " ".join(line(text, "point").split()) == (
+        "point asked certified agree % right % cost worst ms worst ms exit shares %"
+    )
     careful = " ".join(line(text, "careful").split())
     assert careful.startswith("careful disagreement 10 % at 95 % 90.00 70.00 ")
     assert careful.endswith(" 20.0 / 40.0 / 30.0 / 10.0")

@@ -14,19 +14,20 @@ from support.graphs import codes_for, networks
 
 from ptee_mcu.errors import DataError, SplitError
 from ptee_mcu.exits.outcomes import make_outcomes
+from ptee_mcu.plan.expected_cost import last_reached
 from ptee_mcu.quant_graph import ALWAYS, NEVER, OperatingPoint, QuantGraph
-from ptee_mcu.report.points import PointRow, last_reached, point_rows
+from ptee_mcu.report.points import PointRow, point_rows
 from ptee_mcu.report.summary import Answers, summarise
 from ptee_mcu.sim import evaluate
 from ptee_mcu.tensor import HW
 
 
 def rows() -> dict[str, PointRow]:
-    return {row.name: row for row in point_rows(small.graph(), small.outcomes())}
+    return {row.name: row for row in point_rows(planned(small.graph()), small.outcomes())}
 
 
 def test_there_is_a_row_per_point_in_order_and_one_is_the_default() -> None:
-    made = point_rows(small.graph(), small.outcomes())
+    made = point_rows(planned(small.graph()), small.outcomes())
     assert [(row.name, row.default) for row in made] == [
         ("careful", False), ("bold", True), ("never", False), ("cheap", False),
     ]  # fmt: skip
@@ -55,13 +56,13 @@ def test_the_drop_is_what_the_accuracy_lacks_to_the_full_networks() -> None:
 
 def test_exits_that_are_right_where_the_network_is_wrong_make_the_drop_negative() -> None:
     truth = np.array([1, 1, 2, 3, 0, 2, 2, 3, 0, 2])
-    made = point_rows(small.graph(), small.outcomes(truth))[0]
+    made = point_rows(planned(small.graph()), small.outcomes(truth))[0]
     assert made.drop == pytest.approx(-0.1)
 
 
 def test_without_labels_there_is_an_agreement_but_neither_accuracy_nor_drop() -> None:
     unlabelled = replace(small.outcomes(), split=small.report_split(np.zeros(0, np.int64)))
-    made = point_rows(small.graph(), unlabelled)
+    made = point_rows(planned(small.graph()), unlabelled)
     assert [(row.accuracy, row.drop) for row in made] == [(None, None)] * 4
     assert made[0].agreement == 0.9
 
@@ -95,26 +96,26 @@ def test_a_row_carries_what_a_reader_should_know_of_its_point() -> None:
     assert rows()["careful"].note is None
     assert rows()["bold"].note == "a remark on bold"
     assert str(rows()["never"].note).startswith("no exit fires: ")
-    assert str(point_rows(uncertified, small.outcomes())[0].note).startswith("uncertified: ")
+    assert str(point_rows(planned(uncertified), small.outcomes())[0].note).startswith("uncertified: ")
 
 
 def test_a_network_without_early_exits_has_no_rows() -> None:
     b = Builder((1, 4, 4, 2))
     b.exit("final", b.conv("input", 4, HW(1, 1)), final=True)
     made = make_outcomes(small.report_split(), small.LABELS[-1:], np.zeros((0, 10), np.int8))
-    assert point_rows(b.graph(), made) == ()
+    assert point_rows(planned(b.graph()), made) == ()
 
 
 def test_points_are_not_reported_on_the_images_they_were_chosen_on() -> None:
     chosen_on = make_outcomes(split(10, "threshold_b"), small.LABELS, small.CODES)
     with pytest.raises(SplitError, match="nothing can be reported on threshold_b"):
-        point_rows(small.graph(), chosen_on)
+        point_rows(planned(small.graph()), chosen_on)
 
 
 def test_outcomes_of_another_number_of_exits_are_refused() -> None:
     fewer = make_outcomes(small.report_split(), small.LABELS[1:], small.CODES[1:])
     with pytest.raises(DataError, match="switched: outcomes of 3 exits, the network has 4"):
-        point_rows(small.graph(), fewer)
+        point_rows(planned(small.graph()), fewer)
 
 
 def with_points(graph: QuantGraph, thresholds: list[int]) -> QuantGraph:
@@ -133,7 +134,7 @@ def test_a_points_row_says_what_the_simulator_does_under_that_point(graph: Quant
     assert run.labels is not None
     assert run.confidences is not None
     truth = np.arange(12) % graph.classes
-    made = point_rows(graph, make_outcomes(small.report_split(truth, 12), run.labels, run.confidences))
+    made = point_rows(planned(graph), make_outcomes(small.report_split(truth, 12), run.labels, run.confidences))
     assert len(made) == (len(thresholds) if len(graph.exits) > 1 else 0)
     for i, row in enumerate(made):
         here = replace(graph, default=i)

@@ -43,7 +43,7 @@ def full_report() -> Report:
         Answers(last.exit, last.label, last.labels[-1], held.y),
         of="noise",
         baseline=Baseline(70, 0.5, 0.5),
-        points=point_rows(graph, outcomes),
+        points=point_rows(planned(graph), outcomes),
         reliability=measure(chosen, scores[0], held, scores[1]),
         risks=risk_per_exit(outcomes, last.exit),
     )

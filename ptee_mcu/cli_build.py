@@ -1,0 +1,88 @@
+"""The command `build`: from a config to a C project on disk."""
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Placing(StrEnum):
+    """Who decides where constants lie; see docs/weight-placement.md."""
+
+    AUTO = "auto"
+    FLASH = "flash"
+    BOOT = "boot"
+    STAGED = "staged"
+    GREEDY = "greedy"
+
+
+def build(
+    config: Annotated[Path, typer.Argument(help="TOML file that describes the build.", metavar="CONFIG.toml")],
+    *,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder with data sets and weights; PTEE_DATA where left out.", envvar="PTEE_DATA"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; the build's name where left out.")] = None,
+    max_disagreement: Annotated[
+        list[str] | None,
+        typer.Option(help="Answers that may differ from the backbone's, such as 1%; may be repeated.", metavar="SHARE"),
+    ] = None,
+    max_drop: Annotated[
+        list[str] | None, typer.Option(help="Accuracy that may be lost, such as 1pp; needs labels.", metavar="SHARE")
+    ] = None,
+    mean_cost: Annotated[
+        list[float] | None, typer.Option(help="Mean cost relative to the backbone, such as 0.6.", metavar="COST")
+    ] = None,
+    mean_cycles: Annotated[
+        list[float] | None, typer.Option(help="Mean cycles on the board, all weights in flash.", metavar="N")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Board, or the path of its .toml, instead of the config's.", metavar="BOARD")
+    ] = None,
+    placement: Annotated[
+        Placing | None, typer.Option(help="Where constants lie, instead of the config's target.placement.")
+    ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Say for each constant why it lies there, and what moving it costs."),
+    ] = False,
+    delta: Annotated[float | None, typer.Option(help="Probability that a certified limit may fail.")] = None,
+    work: Annotated[
+        Path | None,
+        typer.Option(help="Folder for checkpoints and features that is kept; beside OUT until it is written."),
+    ] = None,
+    disk_budget: Annotated[float, typer.Option(help="GiB that features of a network may take there.", min=0)] = 8.0,
+    device: Annotated[str, typer.Option(help="What trains: cpu, cuda, mps or auto.")] = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Compile a network: train or load, attach exits, quantize, choose thresholds, plan, emit C.
+
+    The options that say what is allowed replace all of the config's; the first is the default operating point.
+    """
+    from ptee_mcu.config import load_config, with_asks, with_target
+    from ptee_mcu.pipeline import build_project
+    from ptee_mcu.report.console import Console
+    from ptee_mcu.stages.placing import memory_lines, reasons
+    from ptee_mcu.train.workspace import GIB, Workspace
+
+    console = Console(quiet=as_json)
+    asked = {
+        "max_disagreement": max_disagreement, "max_drop": max_drop, "mean_cost": mean_cost, "mean_cycles": mean_cycles,
+    }  # fmt: skip
+    settings = with_asks(load_config(config), {name: limits for name, limits in asked.items() if limits}, delta)
+    settings = with_target(settings, target, placement.value if placement else None)
+    folder = out or Path(settings.build.name)
+    beside_out = folder.resolve().with_name(f".{folder.resolve().name}.work")
+    workspace = Workspace(work or beside_out, int(disk_budget * GIB), device, keep=work is not None)
+    built = build_project(settings, beside=config.parent, data=data, out=folder, work=workspace, console=console)
+    why = reasons(built.planned) if explain else []
+    if as_json:
+        print(json.dumps(built.report.as_json() | ({"placement": why} if explain else {})))
+    else:
+        console.report(built.report)
+        console.lines(memory_lines(built.planned.plan, built.fixed))
+        console.lines(why)
+        console.say(f"wrote {folder}; next: ptee-mcu compare {folder} --on host")

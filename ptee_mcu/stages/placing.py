@@ -1,0 +1,122 @@
+"""The plan: order, arena and the place of every constant; the budget it must keep, and pictures of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ptee_mcu.boards import smallest_that_fits
+from ptee_mcu.budget import check
+from ptee_mcu.config import Config
+from ptee_mcu.cycles.kernels import has_rates
+from ptee_mcu.errors import ConfigError
+from ptee_mcu.plan.make import make_plan
+from ptee_mcu.plan.place import Placed, placed
+from ptee_mcu.plan.placement import How, aligned, constants
+from ptee_mcu.plan.plan import Plan, verify_plan
+from ptee_mcu.plan.plan_cost import plan_cost
+from ptee_mcu.plan.settings import Mode
+from ptee_mcu.plan.used import Fixed, used_by
+from ptee_mcu.quant_graph import QuantGraph
+from ptee_mcu.report.console import Console
+from ptee_mcu.report.memory_map import memory_map
+from ptee_mcu.report.memory_svg import memory_svg
+from ptee_mcu.report.memory_text import memory_text
+from ptee_mcu.report.summary import Report
+from ptee_mcu.target import Target
+
+PICTURE = "memory.svg"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Planned:
+    """A verified plan; `placed` says why its constants lie where they do, None where no rates of the core are known."""
+
+    plan: Plan
+    placed: Placed | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Built:
+    """What a build has to tell: the report, the plan and why it is as it is, what the linked firmware takes besides."""
+
+    report: Report
+    planned: Planned
+    fixed: Fixed
+
+
+def planned(config: Config, graph: QuantGraph, target: Target, console: Console) -> Planned:
+    """The plan of `graph` on `target`, verified.
+
+    Raises:
+        DoesNotFitError: where it does not fit the board.
+        ConfigError: where constants are to be placed, and no rates of the board's core are known to weigh places by.
+    """
+    plan, settings = make_plan(graph, target), config.target.place_settings
+    if has_rates(target.cpu):
+        with console.progress("placing constants") as advance:
+            found = placed(plan, settings)
+            advance(1, 1)
+        verify_plan(found.plan)
+        return Planned(found.plan, found)
+    if settings.mode not in (Mode.AUTO, Mode.FLASH):
+        raise ConfigError(
+            f'{target.name}: no cycle rates are known for {target.cpu}, so placement = "{settings.mode.value}" cannot '
+            "be weighed",
+            hint='take placement = "flash"',
+        )
+    console.warn(f"no cycle rates are known for {target.cpu}: all constants stay in flash, and no times are told")
+    verify_plan(plan)
+    return Planned(plan, None)
+
+
+def require_budget(config: Config, plan: Plan, fixed: Fixed) -> None:
+    """Refuses a plan that exceeds the config's budget.
+
+    Raises:
+        BudgetError: naming what is exceeded, what takes most, and what would bring it under.
+        ConfigError: where time is limited and no rates of the board's core are known.
+    """
+    budget = config.budget.budget
+    if budget == type(budget)():
+        return
+    cost = plan_cost(plan)
+    used = used_by(plan, cost, fixed)
+    isa = plan.target.isa
+    check(
+        plan, cost, used, budget, price=plan_cost,
+        smallest=lambda flash, ram: smallest_that_fits(flash, ram, isa=isa),
+    )  # fmt: skip
+
+
+def fixed_bytes(plan: Plan, report: Report) -> Fixed:
+    """What the linked firmware takes beside arena, stage and constants; code is unknown where nothing was linked."""
+    if report.flash_bytes is None or report.ram_bytes is None:
+        return Fixed(stack_bytes=plan.stack_bytes)
+    found = constants(plan.graph)
+    boot = sum(aligned(c.nbytes) for c in found if plan.placements[c.name].how is How.BOOT)
+    own = plan.arena_bytes + (plan.stage.nbytes if plan.stage else 0) + boot
+    # The linker keeps equal arrays once, so that the rest may seem to be less than nothing.
+    code = max(report.flash_bytes - sum(aligned(c.nbytes) for c in found), 0)
+    return Fixed(code, max(report.ram_bytes - own, 0), plan.stack_bytes)
+
+
+def pictures(plan: Plan, fixed: Fixed) -> Mapping[str, str]:
+    """Files that show what lies where."""
+    return {PICTURE: memory_svg(memory_map(plan, fixed))}
+
+
+def memory_lines(plan: Plan, fixed: Fixed) -> list[str]:
+    """The same for the terminal."""
+    return memory_text(memory_map(plan, fixed))
+
+
+def reasons(found: Planned) -> list[str]:
+    """Why every constant lies where it lies, and how good the whole is, a line each."""
+    if found.placed is None:
+        return ["every constant lies in place in flash: no cycle rates of the core are known to weigh places by"]
+    made = found.placed.partition
+    proof = "no other placement is better" if made.optimal else f"at most {made.gap:.1%} of it could be saved"
+    head = (
+        f"placement = {made.mode.value}, least {made.objective.value}: {made.cycles:,.0f} cycles per inference are "
+        f"waited for constants and arena; {proof} (found in {made.seconds:.1f} s)"
+    )
+    return [head, *(f"  {reason.text}" for reason in found.placed.reasons)]
