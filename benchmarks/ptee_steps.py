@@ -32,7 +32,9 @@ CANDIDATES = {
 EXITS = """[exits]
 max_disagreement = ["1%", "3%", "10%"]
 """
+# Weighed by multiply-accumulates, the unit of the page's costs.
 OURS = """placement = "search"
+price = "macs"
 {at}
 """
 # Fine placement, two convolutions, lambda 0.9, Adam 5e-4, batch 128, weight decay 1e-4: the paper's ResEEnet recipe;

@@ -1,0 +1,67 @@
+"""A plan as firmware of its own board, one inference through every layer in the emulator, priced for the board."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.networks import random_codes
+from ptee_mcu.cycles.cores import core_of
+from ptee_mcu.cycles.price import Priced, price
+from ptee_mcu.emit import emit
+from ptee_mcu.firmware.harness import build_firmware
+from ptee_mcu.firmware.machines import machine
+from ptee_mcu.firmware.records import Options
+from ptee_mcu.firmware.run import trace_qemu
+from ptee_mcu.firmware.trace import harness_tracer
+from ptee_mcu.plan.expected_cost import reach_of
+from ptee_mcu.plan.plan import Plan
+from ptee_mcu.quant_graph import NEVER
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TracedPlan:
+    """What one inference costs that enters every segment; `segments` (segments,): cycles of each NAME_step."""
+
+    priced: Priced
+    segments: npt.NDArray[np.float64]
+    reach: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Cycles of the average inference, under the reach of the default operating point."""
+        return float(np.dot(self.segments, self.reach))
+
+
+def trace_plan(plan: Plan, *, optimize: str = "-O3", seed: int = 0) -> TracedPlan:
+    """Compiles `plan` as its board would run it, memories moved into the emulator's, and runs one random input.
+
+    Every head is evaluated; caches are empty when a segment begins. `seed`: of the input.
+
+    Raises:
+        ToolMissingError: where the compiler, QEMU or CMSIS-NN is not installed.
+        FirmwareError: where the firmware does not fit the emulated machine, or fails.
+        ConfigError: where the board has no emulator, or its caches cannot be modelled.
+    """
+    graph, target = plan.graph, plan.target
+    assert target.machine is not None
+    with TemporaryDirectory(prefix="ptee-bench-") as scratch:
+        project = Path(scratch) / "project"
+        emit(plan).write(project)
+        firmware = build_firmware(
+            project,
+            graph.name,
+            Path(scratch) / "traced.elf",
+            machine=machine(target.machine),
+            target=target,
+            traced=False,
+            optimize=optimize,
+        )
+        whole = Options(thresholds=dict.fromkeys(range(len(graph.exits) - 1), NEVER))
+        found = trace_qemu(firmware, random_codes(graph, seed), harness_tracer(firmware.path, target), whole)
+    priced = price(found.trace, core_of(target.cpu), target)
+    segments = np.zeros(len(graph.exits))
+    np.add.at(segments, found.intervals.segment, priced.by_interval.cycles)
+    return TracedPlan(priced, segments, reach_of(graph.point))
