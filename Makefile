@@ -12,7 +12,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types pytest toolchain golden bench format clean
+.PHONY: help demo test check lint types pytest toolchain golden bench releases format clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -65,6 +65,9 @@ bench: $(VENV)/.dev  ## the tables of README and docs/benchmarks
 	$(BIN)/python benchmarks/host_time.py
 	$(BIN)/python benchmarks/simulator.py
 	@echo "with CIFAR-10 and the weights in DIR: $(BIN)/python benchmarks/ptee_cifar10.py --data DIR"
+
+releases: $(VENV)/.dev  ## the byte matrix of CMSIS-NN releases: make releases CMSIS_NN="DIR..."
+	$(BIN)/python benchmarks/releases.py $(CMSIS_NN)
 
 format: $(VENV)/.dev  ## apply ruff's fixes and formatting
 	$(BIN)/ruff check --fix .

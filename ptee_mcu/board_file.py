@@ -17,6 +17,15 @@ from ptee_mcu.units import parse_bytes, parse_hertz, show_bytes
 
 _GUIDE = "docs/adding-a-target.md explains every field"
 _ADDRESSES = 1 << 32
+# Words that GNU ld 2.40 does not take for the name of a memory.
+_LINKER_WORDS = re.compile(
+    r"""ABSOLUTE|ADDR|ALIGN|ALIGNOF|ALIGN_WITH_INPUT|ASSERT|AT|BIND|BLOCK|CONSTANT|DATA_SEGMENT_ALIGN|DEFINED|ENTRY|EXTERN
+    |FLOAT|FORCE_COMMON_ALLOCATION|GROUP|HIDDEN|HLL|INCLUDE|INHIBIT_COMMON_ALLOCATION|INPUT|LD_FEATURE|LENGTH|LOADADDR
+    |LOG2CEIL|MAP|MAX|MEMORY|MIN|NEXT|NOCROSSREFS|NOFLOAT|NOLOAD|ONLY_IF_RO|ONLY_IF_RW|ORIGIN|OUTPUT|OVERLAY|PHDRS
+    |PROVIDE|PROVIDE_HIDDEN|REGION_ALIAS|SEARCH_DIR|SECTIONS|SEGMENT_START|SIZEOF|SIZEOF_HEADERS|SPECIAL|STARTUP
+    |SUBALIGN|SYSLIB|TARGET|VERSION|l|len|o|org""",
+    re.VERBOSE,
+)
 
 
 def _sourced(text: str) -> str:
@@ -31,6 +40,8 @@ def _sourced(text: str) -> str:
 def _named(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", text):
         raise ValueError(f"{text!r} is no name: a letter, then letters, digits and _")
+    if _LINKER_WORDS.fullmatch(text):
+        raise ValueError(f"{text!r} is a word of linker scripts and names no memory in them; call it {text}_RAM, say")
     return text
 
 

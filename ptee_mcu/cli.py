@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ptee_mcu import __version__, cli_build, cli_data, cli_profile, cli_targets, cli_train
+from ptee_mcu import __version__, cli_build, cli_data, cli_flash, cli_profile, cli_targets, cli_train
 from ptee_mcu.errors import PteeError
 
 # Heavy imports stay inside the commands: `ptee-mcu --help` and what needs no torch must start at once.
@@ -26,6 +26,8 @@ app.add_typer(cli_targets.app, name="targets")
 app.command()(cli_build.build)
 app.command()(cli_train.train)
 app.command()(cli_profile.profile)
+app.command()(cli_flash.flash)
+app.command()(cli_flash.measure)
 
 OUT = Annotated[Path, typer.Argument(help="Folder that `build` wrote.", metavar="OUT")]
 INPUTS = Annotated[int | None, typer.Option(min=1, help="How many of the report images; all where left out.")]
@@ -108,14 +110,20 @@ def compare(
 
 
 @app.command()
-def doctor(as_json: AS_JSON = False) -> None:
+def doctor(
+    cmsis_nn: Annotated[
+        Path | None, typer.Option(help="Folder of a CMSIS-NN, or its version in the CMSIS-Pack cache, to check.")
+    ] = None,
+    as_json: AS_JSON = False,
+) -> None:
     """Show what is installed, what is missing and how to get it."""
     from dataclasses import asdict
 
+    from ptee_mcu.firmware.cmsis_nn import status
     from ptee_mcu.firmware.tools import survey
     from ptee_mcu.report.console import Console
 
-    tools = survey()
+    tools = (*survey(), *([status(cmsis_nn)] if cmsis_nn else []))
     if as_json:
         print(json.dumps([asdict(tool) | {"found": tool.found} for tool in tools]))
     else:

@@ -18,6 +18,12 @@ class Placing(StrEnum):
     GREEDY = "greedy"
 
 
+class ProjectKind(StrEnum):
+    """What is written around the library."""
+
+    BARE = "bare"
+
+
 def build(
     config: Annotated[Path, typer.Argument(help="TOML file that describes the build.", metavar="CONFIG.toml")],
     *,
@@ -44,6 +50,12 @@ def build(
     ] = None,
     placement: Annotated[
         Placing | None, typer.Option(help="Where constants lie, instead of the config's target.placement.")
+    ] = None,
+    project: Annotated[
+        ProjectKind | None, typer.Option(help="Also write a project around the library: `bare` builds and flashes.")
+    ] = None,
+    cmsis_nn: Annotated[
+        Path | None, typer.Option(help="Folder of a CMSIS-NN, or its version in the CMSIS-Pack cache.")
     ] = None,
     explain: Annotated[
         bool,
@@ -73,7 +85,9 @@ def build(
         "max_disagreement": max_disagreement, "max_drop": max_drop, "mean_cost": mean_cost, "mean_cycles": mean_cycles,
     }  # fmt: skip
     settings = with_asks(load_config(config), {name: limits for name, limits in asked.items() if limits}, delta)
-    settings = with_target(settings, target, placement.value if placement else None)
+    settings = with_target(
+        settings, target, placement.value if placement else None, project.value if project else None, cmsis_nn
+    )
     folder = out or Path(settings.build.name)
     beside_out = folder.resolve().with_name(f".{folder.resolve().name}.work")
     workspace = Workspace(work or beside_out, int(disk_budget * GIB), device, keep=work is not None)

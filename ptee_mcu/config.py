@@ -172,10 +172,12 @@ class TargetSection(_Section):
 
 
 class BuildSection(_Section):
-    """`[build]`: the name of the C library, and the seed of everything random."""
+    """`[build]`: the name of the C library, the seed of everything random, what is written around the library."""
 
     name: Annotated[str, StringConstraints(pattern=_C_NAME, max_length=40)]
     seed: int = 0
+    cmsis_nn: Path | None = None  # a folder, or a version in the CMSIS-Pack cache; the installed 4.0.0 where left out
+    project: Literal["bare"] | None = None  # start-up, linker script and self-test for the board
 
 
 class Config(_Section):
@@ -211,11 +213,15 @@ def load_config(path: Path) -> Config:
         raise ConfigError(f"{path}: {explain(error, Config)}") from error
 
 
-def with_target(config: Config, board: str | None, placement: str | None) -> Config:
-    """`config` with the board and the placement of a command line in place of its own, where that gives any."""
+def with_target(
+    config: Config, board: str | None, placement: str | None, project: str | None, cmsis_nn: Path | None = None
+) -> Config:
+    """`config` with what a command line gives of board, placement, project and CMSIS-NN in place of its own."""
     given = {"board": board, "placement": placement and Mode(placement)}
     target = config.target.model_copy(update={key: value for key, value in given.items() if value is not None})
-    return config.model_copy(update={"target": target})
+    around = {"project": project, "cmsis_nn": cmsis_nn}
+    build = config.build.model_copy(update={key: value for key, value in around.items() if value is not None})
+    return config.model_copy(update={"target": target, "build": build})
 
 
 def with_asks(config: Config, asked: Mapping[str, Sequence[str | float]], delta: float | None) -> Config:

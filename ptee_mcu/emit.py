@@ -4,6 +4,7 @@ import re
 import zlib
 from collections.abc import Iterable
 from importlib.resources import files as package_files
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -23,15 +24,18 @@ _MOST_EXITS = 254  # NAME_t counts segments in a uint8_t that also says "ended" 
 _MOST_POINTS = 127  # and points in an int8_t, in which -1 is none of them
 _INCLUDE = re.compile(r'^#include "(ptee_\w+\.h)"', re.MULTILINE)
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
-_CMSIS_NN_CALL = re.compile(r"\b(arm_\w+_s8\w*)\s*\(")
+_CMSIS_NN_FUNCTION = re.compile(r"\barm_\w+_s8\w*")
 
 
-def emit(plan: Plan, *, cmsis_nn: SourceSet | None = None, name: str | None = None) -> Artifacts:
+def emit(
+    plan: Plan, *, cmsis_nn: SourceSet | None = None, where: Path | None = None, name: str | None = None
+) -> Artifacts:
     """The C library `name` (default: the graph's name) that runs `plan`, with everything it needs to compile.
 
     Args:
         plan: what to run, where.
-        cmsis_nn: the library's files; by default those of the installed CMSIS-NN that the plan needs.
+        cmsis_nn: the library's files; by default those that the plan needs of the CMSIS-NN in `where`.
+        where: a folder or a version in the CMSIS-Pack cache; the installed one where None.
         name: begins every file and identifier.
 
     Raises:
@@ -46,7 +50,7 @@ def emit(plan: Plan, *, cmsis_nn: SourceSet | None = None, name: str | None = No
     runtime = _runtime_files(plan, view)
     if cmsis_nn is None:
         symbols = cmsis_nn_symbols(runtime.values())
-        cmsis_nn = sources_for(symbols) if symbols else SourceSet("none", {})
+        cmsis_nn = sources_for(symbols, where) if symbols else SourceSet("none", {})
     library = {f"{CMSIS_NN_FOLDER}/{path}": content for path, content in cmsis_nn.files.items()}
     files = _rendered(plan, view, name) | runtime | library
     include_dirs = [f"{CMSIS_NN_FOLDER}/{path}" for path in cmsis_nn.include_dirs] if library else []
@@ -68,9 +72,9 @@ def _require_countable(graph: QuantGraph) -> None:
 
 
 def cmsis_nn_symbols(sources: Iterable[str | bytes]) -> frozenset[str]:
-    """The CMSIS-NN functions that C `sources` call."""
+    """The CMSIS-NN functions that C `sources` name."""
     texts = [text for text in sources if isinstance(text, str)]
-    return frozenset(symbol for text in texts for symbol in _CMSIS_NN_CALL.findall(_COMMENT.sub(" ", text)))
+    return frozenset(symbol for text in texts for symbol in _CMSIS_NN_FUNCTION.findall(_COMMENT.sub(" ", text)))
 
 
 def _rendered(plan: Plan, view: View, name: str) -> dict[str, str | bytes]:

@@ -12,7 +12,7 @@ from ptee_mcu.quant_graph import verify_quant_graph
 from ptee_mcu.report.console import Console
 from ptee_mcu.stages.choosing import calibrated_and_quantized, evaluated, folded, selected, with_points
 from ptee_mcu.stages.inputs import divided
-from ptee_mcu.stages.placing import Built, fixed_bytes, pictures, planned, require_budget
+from ptee_mcu.stages.placing import Built, fixed_bytes, pictures, planned, project_files, require_budget
 from ptee_mcu.stages.reporting import float_accuracy, measured, reported
 from ptee_mcu.stages.training import attached, captured, refitted, trained_backbone, trained_heads
 from ptee_mcu.train.workspace import Workspace
@@ -55,7 +55,7 @@ def build_project(
 
     placing = planned(config, quant_graph, target, console)
     plan = placing.plan
-    artifacts = emit(plan)
+    artifacts = emit(plan, where=config.build.cmsis_nn)
 
     ideal = float_accuracy(config, graph, splits, console)
     report, inputs = reported(config, plan, splits, said, ideal, console)
@@ -63,6 +63,7 @@ def build_project(
     fixed = fixed_bytes(plan, report)
     require_budget(config, plan, fixed)
     artifacts = artifacts.with_files(pictures(plan, fixed))
-    with_project(artifacts, plan, inputs, report).write(out)
+    artifacts = with_project(artifacts, plan, inputs, report).with_files(project_files(config, plan, inputs))
+    artifacts.write(out)
     work.discard()
     return Built(report, placing, fixed)

@@ -8,6 +8,7 @@ from ptee_mcu.isa import Isa
 
 Kind: TypeAlias = Literal["flash", "sram", "tcm", "external"]
 Holds: TypeAlias = Literal["code", "constants", "data"]
+NULL_BYTES = 16  # kept free at address 0: C and CMSIS-NN take what lies there for missing; as aligned as an arena
 UNSOURCED = "unsourced:"  # how a source begins that is none, with the reason for the number after it
 
 
@@ -51,6 +52,12 @@ class Region:
     def end(self) -> int:
         """One past the last address."""
         return self.base + self.nbytes
+
+    @property
+    def null_bytes(self) -> int:
+        """Bytes at its start that hold nothing: none but at address 0, such as in an ITCM, where no vectors lie."""
+        vectors = "code" in self.holds and "data" not in self.holds
+        return NULL_BYTES if self.base == 0 and not vectors else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ _SANITIZE = ("-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-
 # pass and treats any other as a failure, so that an accumulator that overflows is still found.
 _SANITIZE_THIRD_PARTY = (*_SANITIZE, "-fsanitize-recover=shift,signed-integer-overflow")
 
+_HOST_THIRD_PARTY = ("-include", "stdint.h")  # CMSIS-NN 4.1.0 includes it on Arm only and uses it everywhere
+
 
 @dataclass(frozen=True, slots=True)
 class CSources:
@@ -88,7 +90,7 @@ def compile_host(sources: CSources, out_exe: Path, *, sanitize: bool = True, opt
         "gcc",
         (optimize, *_SECTIONS),
         own_flags=_SANITIZE if sanitize else (),
-        third_party_flags=_SANITIZE_THIRD_PARTY if sanitize else (),
+        third_party_flags=(*_HOST_THIRD_PARTY, *(_SANITIZE_THIRD_PARTY if sanitize else ())),
         include_dirs=(_host_include_dir(),),
     )
     link = ("-Wl,--gc-sections", *(_SANITIZE if sanitize else ()))
@@ -120,7 +122,6 @@ def compile_arm(
         link = (
             *architecture,
             "-nostartfiles",
-            f"-Wl,--defsym=ptee_stack_bytes={machine.stack_bytes:#x}",
             "-Wl,-e,ptee_reset",
             f"-Wl,-T,{script}",
             "-Wl,--gc-sections",
@@ -135,7 +136,7 @@ def archive(chain: Toolchain, sources: Sequence[Path], include_dirs: Sequence[Pa
     """
     compiler = tools.find(chain.compiler)
     flags = (*chain.flags, *_THIRD_PARTY_FLAGS, *chain.third_party_flags)
-    headers = [header for folder in include_dirs for header in sorted(folder.glob("*.h"))]
+    headers = [header for folder in include_dirs for header in sorted(folder.rglob("*.h"))]
     digest = hashlib.sha256("\0".join((compiler.version, *flags)).encode())
     for path in (*sources, *headers):
         content = path.read_bytes()

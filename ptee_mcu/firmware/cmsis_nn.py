@@ -10,24 +10,17 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ptee_mcu.errors import ToolMissingError
+from ptee_mcu.firmware import releases
+from ptee_mcu.firmware.releases import CARRIED, release
+from ptee_mcu.firmware.tools import ToolStatus
 
 PATH_VARIABLE = "CMSIS_NN_PATH"
-SUPPORTED = ("4.0.0",)
 
-# `$Revision` of Include/arm_nnfunctions.h; the library has no version macro.
-_RELEASES = {
-    "11.2.0": "4.0.0",
-    "11.3.0": "4.1.0",
-    "12.4.0": "5.0.0",
-    "16.0.0": "6.0.0",
-    "18.0.0": "7.0.0",
-    "19.1.0": "later than 7.0.0",
-}
 _LICENSES = ("LICENSE.txt", "LICENSE")
 # Provenance and the support file that whoever ships these sources ships too.
 _CARRIED = ("BAKENN_PROVENANCE.md", "Source/NNSupportFunctions/bakenn_cmsis_memory.c")
 _CORE_HEADERS = ("cmsis_compiler.h", "cmsis_gcc.h")
-_CORE_FOLDERS = ("cmsis_core", "Core", "CMSIS/Core")
+_INSTALL = "pip install 'ptee-mcu[cmsis]'"
 
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
 _DEFINITION = re.compile(r"^(?!static\b)[A-Za-z_][\w \t*()\n]*?\b(\w+)[ \t]*\(([^;{}()]*)\)\s*\{", re.MULTILINE)
@@ -36,11 +29,16 @@ _CALL = re.compile(r"\b([A-Za-z_]\w*)\s*\(")
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """An unpacked CMSIS-NN and the CMSIS-Core it includes."""
+    """An unpacked CMSIS-NN and the CMSIS-Core it includes; None where its release needs none."""
 
     folder: Path
-    core: Path
+    core: Path | None
     release: str
+
+    @property
+    def include_dirs(self) -> tuple[Path, ...]:
+        """Folders for the include path."""
+        return (self.folder / "Include", *((self.core / "Include",) if self.core else ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,65 +56,77 @@ class SourceSet:
     @property
     def include_dirs(self) -> tuple[str, ...]:
         """Folders for the include path."""
-        return ("Include", "Core/Include")
+        core = any(path.startswith("Core/") for path in self.files)
+        return ("Include", "Core/Include") if core else ("Include",)
 
 
-def locate(folder: Path | None = None) -> Location:
-    """CMSIS-NN in `folder`, else where CMSIS_NN_PATH says, else in the installed bakenn package (not imported).
+def locate(where: Path | None = None) -> Location:
+    """CMSIS-NN in the folder `where`, or in the pack of that version; else the first that there is of these.
+
+    The folder or version that CMSIS_NN_PATH names; the installed bakenn package (not imported), which carries 4.0.0;
+    the newest pack of a supported release in the CMSIS-Pack cache.
 
     Raises:
-        ToolMissingError: where there is none, its release is not supported, or CMSIS-Core is not beside it.
+        ToolMissingError: where there is none, its release is not supported, or CMSIS-Core is missing and needed.
     """
     named = os.environ.get(PATH_VARIABLE)
-    if folder is None and named:
-        folder = Path(named)
-    if folder is None:
-        spec = importlib.util.find_spec("bakenn")
-        if spec is None or not spec.submodule_search_locations:
-            raise ToolMissingError(
-                "CMSIS-NN sources are not installed",
-                hint=f"pip install 'ptee-mcu[cmsis]', or set {PATH_VARIABLE} to a CMSIS-NN {SUPPORTED[0]} folder",
-            )
-        folder = Path(spec.submodule_search_locations[0]) / "backend" / "cmsis_nn" / "vendor" / "cmsis_nn"
-    found = release(folder)
-    if found not in SUPPORTED:
-        raise ToolMissingError(
-            f"{folder}: CMSIS-NN is release {found}; supported: {', '.join(SUPPORTED)}",
-            hint=f"unset {PATH_VARIABLE} and pip install 'ptee-mcu[cmsis]', which carries {SUPPORTED[0]}",
-        )
-    for name in _CORE_FOLDERS:
-        core = folder.parent / name
-        if all((core / "Include" / header).is_file() for header in _CORE_HEADERS):
-            return Location(folder, core, found)
+    if where is None and named:
+        where = Path(named)
+    if where is None:
+        where = _carried() or _newest_pack()
+    elif releases.is_version(str(where)) and not where.is_dir():
+        where = releases.pack_of(str(where))
+    found = release(where)
+    return Location(where, _core(where) if releases.needs_core(found) else None, found)
+
+
+def status(where: Path | None = None) -> ToolStatus:
+    """The line of `ptee-mcu doctor` about the CMSIS-NN that `locate(where)` finds.
+
+    Raises:
+        ToolMissingError: as `locate`, where `where` is given; without it, what is missing is the line's `install`.
+    """
+    needed_for = "C that runs on a Cortex-M or this host"
+    try:
+        location = locate(where)
+    except ToolMissingError:
+        if where is not None:
+            raise
+        return ToolStatus("CMSIS-NN", None, needed_for, _INSTALL)
+    version = f"{location.release}, sources {releases.source_hash(location.folder)[:12]}, in {location.folder}"
+    return ToolStatus("CMSIS-NN", version, needed_for, _INSTALL)
+
+
+def _carried() -> Path | None:
+    spec = importlib.util.find_spec("bakenn")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(spec.submodule_search_locations[0]) / "backend" / "cmsis_nn" / "vendor" / "cmsis_nn"
+
+
+def _newest_pack() -> Path:
+    for version, folder in reversed(tuple(releases.packs().items())):
+        if version in releases.SUPPORTED:
+            return folder
     raise ToolMissingError(
-        f"{folder}: CMSIS-NN {found} needs {' and '.join(_CORE_HEADERS)} of CMSIS-Core in a folder beside it",
-        hint=f"unpack CMSIS-Core as {folder.parent / _CORE_FOLDERS[0]}",
+        "CMSIS-NN sources are not installed",
+        hint=f"{_INSTALL}, which carries {CARRIED}; or set {PATH_VARIABLE} to a folder of "
+        f"{', '.join(releases.SUPPORTED)}; or add one to {releases.pack_root()} with cpackget",
     )
 
 
-def release(folder: Path) -> str:
-    """Release of the CMSIS-NN in `folder`, by `$Revision` of its public header.
-
-    Raises:
-        ToolMissingError: where `folder` holds no CMSIS-NN, or one of an unknown revision.
-    """
-    header = folder / "Include" / "arm_nnfunctions.h"
-    if not header.is_file():
-        raise ToolMissingError(
-            f"{folder} holds no CMSIS-NN: Include/arm_nnfunctions.h is missing",
-            hint="name the folder that has Include/ and Source/",
-        )
-    match = re.search(r"\$Revision:\s*V\.?\s*([\d.]+)", header.read_text(encoding="utf-8", errors="replace"))
-    revision = match.group(1) if match else "none"
-    if revision not in _RELEASES:
-        raise ToolMissingError(
-            f"{header}: revision {revision} belongs to no known release of CMSIS-NN",
-            hint=f"supported: {', '.join(SUPPORTED)}",
-        )
-    return _RELEASES[revision]
+def _core(folder: Path) -> Path:
+    candidates = releases.cores_beside(folder)
+    for core in candidates:
+        if all((core / "Include" / header).is_file() for header in _CORE_HEADERS):
+            return core
+    raise ToolMissingError(
+        f"{folder}: CMSIS-NN {CARRIED} needs {' and '.join(_CORE_HEADERS)} of CMSIS-Core in a folder beside it",
+        hint=f"unpack CMSIS-Core as {candidates[0]}; later releases need none",
+    )
 
 
-def sources_for(symbols: Iterable[str], folder: Path | None = None) -> SourceSet:
+def sources_for(symbols: Iterable[str], where: Path | None = None) -> SourceSet:
     """The C files that define `symbols` and, transitively, what those call; all headers, licences and provenance.
 
     The closure is over every instruction set: a file that a Cortex-M4 leaves empty is still in it.
@@ -124,7 +134,7 @@ def sources_for(symbols: Iterable[str], folder: Path | None = None) -> SourceSet
     Raises:
         ToolMissingError: as `locate`; or where no source file defines one of `symbols`.
     """
-    location = locate(folder)
+    location = locate(where)
     index = _index(location.folder)
     wanted: set[str] = set()
     for symbol in sorted(symbols):
@@ -136,18 +146,19 @@ def sources_for(symbols: Iterable[str], folder: Path | None = None) -> SourceSet
         wanted |= index.closure(symbol)
     folder = location.folder
     carried = [name for name in (*_LICENSES, *_CARRIED) if (folder / name).is_file()]
-    headers = [path.relative_to(folder).as_posix() for path in sorted((folder / "Include").glob("*.h"))]
+    headers = [path.relative_to(folder).as_posix() for path in sorted((folder / "Include").rglob("*.h"))]
     names = sorted({*wanted, *carried, *headers})
     files = {name: (folder / name).read_bytes() for name in names}
-    for name in (*(f"Include/{header}" for header in _CORE_HEADERS), *_LICENSES):
-        if (location.core / name).is_file():
-            files[f"Core/{name}"] = (location.core / name).read_bytes()
+    if location.core:
+        for name in (*(f"Include/{header}" for header in _CORE_HEADERS), *_LICENSES):
+            if (location.core / name).is_file():
+                files[f"Core/{name}"] = (location.core / name).read_bytes()
     return SourceSet(location.release, MappingProxyType(files))
 
 
-def functions(folder: Path | None = None) -> frozenset[str]:
+def functions(where: Path | None = None) -> frozenset[str]:
     """Every public function that some source file defines."""
-    return frozenset(_index(locate(folder).folder).defined_in)
+    return frozenset(_index(locate(where).folder).defined_in)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,11 @@
  * Below the RAM of some machines QEMU ignores writes, so a stack that is too small may not fault: its paint is checked
  * at the end.
  *
- * Source: Armv7-M Architecture Reference Manual, B1.5.6 (exception frame), B3.2.15 (CFSR), B3.2.20 (CPACR).
+ * Every instruction here exists on Armv6-M too, which has neither CFSR nor CPACR.
+ *
+ * Source: Armv7-M Architecture Reference Manual, B1.5.6 (exception frame), B3.2.15 (CFSR), B3.2.20 (CPACR); Armv6-M
+ * Architecture Reference Manual, B3.2 (system control block); Armv8-M Architecture Reference Manual, CPACR: CP10 and
+ * CP11 also hold the vector extension, whose LTPSIZE is right after reset.
  */
 #include "startup.h"
 
@@ -16,7 +20,11 @@
 #include "semihost.h"
 
 #define CPACR (*(volatile uint32_t *)0xE000ED88u)
-#define CFSR (*(volatile uint32_t *)0xE000ED28u)
+#if __ARM_ARCH_ISA_THUMB >= 2
+#define FAULT_STATUS (*(volatile uint32_t *)0xE000ED28u) /* CFSR */
+#else
+#define FAULT_STATUS 0
+#endif
 #define STACK_PAINT 0xA5C3F01E
 #define POISON 0xB7E9D5A3
 #define TEXT_OF(macro) TEXT(macro)
@@ -56,7 +64,7 @@ _Noreturn void ptee_report_fault(const uint32_t *frame, uint32_t exception)
     const uint32_t pc = whole ? frame[6] : 0xFFFFFFFFu;
     (void)hex(text + 19, exception);
     (void)hex(text + 34, pc);
-    (void)hex(text + 53, CFSR);
+    (void)hex(text + 53, FAULT_STATUS);
     semihost_write0(text);
     semihost_exit(PTEE_FAULT_EXIT);
 }
@@ -102,7 +110,7 @@ __attribute__((naked)) void ptee_reset(void)
 
 _Noreturn void ptee_start(void)
 {
-#ifdef __ARM_FP
+#if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
     CPACR |= 0xFu << 20;
     __asm__ volatile("dsb\nisb\n" ::: "memory");
 #endif

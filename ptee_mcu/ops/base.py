@@ -135,7 +135,7 @@ class QOp(ABC):
 
     @abstractmethod
     def counts(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Counts:
-        """MACs and scratch of one execution with CMSIS-NN 4.0.0."""
+        """MACs of one execution, and scratch that is enough with every supported release of CMSIS-NN."""
 
     def overlap(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> tuple[int | None, ...]:
         """Per input, by how many bytes the output must start before it where they share bytes; None: they must not."""

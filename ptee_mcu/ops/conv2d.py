@@ -172,15 +172,19 @@ class QConv2d(_QConvolution):
         return ones and self.padding == Padding()
 
     def counts(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Counts:
-        """Scratch as arm_convolve_s8_get_buffer_size or arm_convolve_1x1_s8_fast_get_buffer_size, CMSIS-NN 4.0.0."""
+        """Scratch as arm_convolve_s8_get_buffer_size of any release wants at most; arm_convolve_1x1_s8_fast wants none.
+
+        Source: CMSIS-NN 4.0.0 to 7.0.0; columns are rounded up to 8 bytes on MVE, since 6.0 to 16; elsewhere, since
+        5.0, to 4 elements of int16.
+        """
         macs = prod(output.shape[1:3]) * self.weights.size
         if self.is_pointwise:
             return Counts(macs, 0)
         column = self.weights.size // self.weights.shape[0]
-        return Counts(macs, 4 * ((column + 7) // 8) * 8 if isa is Isa.MVE else 2 * column * 2)
+        return Counts(macs, 4 * -(-column // 16) * 16 if isa is Isa.MVE else 2 * 2 * -(-column // 4) * 4)
 
     def overlap(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> tuple[int | None, ...]:
-        """arm_convolve_s8 (CMSIS-NN 4.0.0) copies the windows of two or four pixels to scratch, then writes them.
+        """arm_convolve_s8 (4.0.0 to 7.0.0) copies the windows of two or four pixels to scratch, then writes them.
 
         arm_convolve_1x1_s8_fast goes through the whole input again for every two output channels: no overlap.
         """
@@ -202,7 +206,10 @@ class QDepthwiseConv2d(_QConvolution):
     template: ClassVar[str] = "depthwise_conv2d"
 
     def counts(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Counts:
-        """Scratch as arm_depthwise_conv_wrapper_s8_get_buffer_size, CMSIS-NN 4.0.0."""
+        """Scratch as arm_depthwise_conv_wrapper_s8_get_buffer_size, CMSIS-NN 4.0.0; later releases want no more.
+
+        Not so from one channel on MVE since 7.0, where the run-time library calls arm_depthwise_conv_s8 itself.
+        """
         macs = prod(output.shape[1:3]) * self.weights.size
         channels = inputs[0].shape[3]
         taps = self.kernel.h * self.kernel.w
@@ -211,9 +218,10 @@ class QDepthwiseConv2d(_QConvolution):
         return Counts(macs, channels * taps * 2 if isa is Isa.DSP else 4 * MVE_CHANNEL_BLOCK * taps)
 
     def overlap(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> tuple[int | None, ...]:
-        """All kernels of the wrapper (CMSIS-NN 4.0.0) finish a pixel, on MVE four, before the windows after it.
+        """All kernels of the wrapper (4.0.0 to 7.0.0) finish a pixel, on MVE four, before the windows after it.
 
-        On MVE arm_depthwise_conv_s8_opt goes through the input once per block of channels: no overlap beyond one block.
+        The full convolution that it makes of some from one channel since 7.0 is never called. On MVE
+        arm_depthwise_conv_s8_opt goes through the input once per block of channels: no overlap beyond one block.
         """
         if isa is Isa.MVE and inputs[0].shape[3] > MVE_CHANNEL_BLOCK:
             return (None,)

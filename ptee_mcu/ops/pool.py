@@ -101,7 +101,7 @@ class QMaxPool2d(_QPool):
         return Counts()
 
     def overlap(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> tuple[int | None, ...]:
-        """arm_max_pool_s8 (CMSIS-NN 4.0.0) finishes one pixel after the other; the clamp at the end reads no input."""
+        """arm_max_pool_s8 (4.0.0 to 7.0.0) finishes one pixel after the other; the clamp at the end reads no input."""
         return (window_distance(inputs[0].shape, output.shape, self.stride, self.padding),)
 
     def work(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Work:
@@ -137,11 +137,11 @@ class QAvgPool2d(_QPool):
     template: ClassVar[str] = "avg_pool2d"
 
     def counts(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Counts:
-        """Scratch as arm_avgpool_s8_get_buffer_size, CMSIS-NN 4.0.0: an int32 per channel on DSP."""
+        """Scratch as arm_avgpool_s8_get_buffer_size, CMSIS-NN 4.0.0 to 7.0.0: an int32 per channel on DSP."""
         return Counts(0, inputs[0].shape[3] * 4 if isa is Isa.DSP else 0)
 
     def overlap(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> tuple[int | None, ...]:
-        """arm_avgpool_s8 (CMSIS-NN 4.0.0) finishes one pixel after the other, some ISAs channel by channel."""
+        """arm_avgpool_s8 (CMSIS-NN 4.0.0 to 7.0.0) finishes one pixel after the other, some ISAs channel by channel."""
         return (window_distance(inputs[0].shape, output.shape, self.stride, self.padding),)
 
     def work(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Work:

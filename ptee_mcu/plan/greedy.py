@@ -27,7 +27,7 @@ def most_saved_per_byte(problem: Problem, start: Layout) -> Layout:
         for option in options
         if option.cycles < now.cycles
     ]
-    for _, _, i, option in sorted(moves, key=lambda move: -move[0] / move[1]):
+    for _, _, i, option in sorted(moves, key=lambda move: -move[0] / max(move[1], 1)):
         if option.cycles < ledger.options[i].cycles:
             _accepts(ledger, i, option)
     return ledger.layout

@@ -16,6 +16,9 @@ from ptee_mcu.plan.plan_cost import plan_cost
 from ptee_mcu.plan.settings import Objective, PlaceSettings
 from ptee_mcu.quant_graph import NEVER, QuantGraph
 
+_GAPS = 64  # bytes of a written memory that alignment of the linker's sections may take
+_CONTEXT = 24  # of NAME_t, beside two bytes an exit
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Placed:
@@ -41,8 +44,9 @@ def placed(plan: Plan, settings: PlaceSettings | None = None) -> Placed:
     worst = settings.objective is Objective.WORST
     weights = ((1.0,) * len(reach), (1.0,) * len(reach)) if worst else (reach, head_reach)
     prices = _prices(plan, *weights)
-    reserved = {target.code_region.name: settings.flash_reserve_bytes}
-    reserved[target.main_ram.name] = settings.ram_reserve_bytes
+    reserved = {region.name: _GAPS for region in target.regions if "data" in region.holds}
+    reserved[target.main_ram.name] += settings.ram_reserve_bytes + _CONTEXT + 2 * len(graph.exits)
+    reserved[target.code_region.name] = settings.flash_reserve_bytes
     needs = Needs(plan.arena_bytes, settings.stack_bytes, reserved)
     made = partition(
         found, target, needs, prices, reach=reach, head_reach=head_reach, mode=settings.mode,

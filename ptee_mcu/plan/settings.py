@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from ptee_mcu.errors import ConfigError
+
 STACK_BYTES = 4096  # CMSIS-NN firmware was measured at 0.6 to 1 KiB; interrupts and the caller come on top
 CODE_BYTES = 32 * 1024  # kernels, run-time library and C library of the networks here take 12 to 24 KiB at -O3
 
@@ -31,10 +33,20 @@ class Objective(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PlaceSettings:
-    """How constants are placed; reserved bytes are the application's and the code's."""
+    """How constants are placed; reserved bytes are the application's and the code's.
+
+    Raises:
+        ConfigError: where a number of bytes is negative.
+    """
 
     mode: Mode = Mode.AUTO
     objective: Objective = Objective.MEAN
     stack_bytes: int = STACK_BYTES
     flash_reserve_bytes: int = CODE_BYTES
     ram_reserve_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        """Holds bytes to what bytes can be."""
+        for name in ("stack_bytes", "flash_reserve_bytes", "ram_reserve_bytes"):
+            if (nbytes := getattr(self, name)) < 0:
+                raise ConfigError(f"{name} is {nbytes}; it cannot be negative", hint="give 0 or more bytes")

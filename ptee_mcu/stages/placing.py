@@ -7,7 +7,9 @@ from ptee_mcu.boards import smallest_that_fits
 from ptee_mcu.budget import check
 from ptee_mcu.config import Config
 from ptee_mcu.cycles.kernels import has_rates
+from ptee_mcu.emit_project import bare_project
 from ptee_mcu.errors import ConfigError
+from ptee_mcu.golden import golden
 from ptee_mcu.plan.make import make_plan
 from ptee_mcu.plan.place import Placed, placed
 from ptee_mcu.plan.placement import How, aligned, constants
@@ -15,6 +17,7 @@ from ptee_mcu.plan.plan import Plan, verify_plan
 from ptee_mcu.plan.plan_cost import plan_cost
 from ptee_mcu.plan.settings import Mode
 from ptee_mcu.plan.used import Fixed, used_by
+from ptee_mcu.project import Inputs
 from ptee_mcu.quant_graph import QuantGraph
 from ptee_mcu.report.console import Console
 from ptee_mcu.report.memory_map import memory_map
@@ -102,6 +105,11 @@ def fixed_bytes(plan: Plan, report: Report) -> Fixed:
 def pictures(plan: Plan, fixed: Fixed) -> Mapping[str, str]:
     """Files that show what lies where."""
     return {PICTURE: memory_svg(memory_map(plan, fixed))}
+
+
+def project_files(config: Config, plan: Plan, inputs: Inputs) -> Mapping[str, str | bytes]:
+    """What is written around the library, where the config wants it."""
+    return bare_project(plan, golden(plan, inputs)) if config.build.project == "bare" else {}
 
 
 def memory_lines(plan: Plan, fixed: Fixed) -> list[str]:

@@ -8,11 +8,16 @@
 #include "ptee_runtime.h"
 
 /* CMSIS-NN reads these tables only but declares them writable; the integer cast is the one place that drops const. */
+static inline int32_t *ptee_writable(const int32_t *table)
+{
+    return (int32_t *)(uintptr_t)table;
+}
+
 static inline cmsis_nn_per_channel_quant_params ptee_per_channel(const int32_t *multiplier, const int32_t *shift)
 {
     const cmsis_nn_per_channel_quant_params params = {
-        .multiplier = (int32_t *)(uintptr_t)multiplier,
-        .shift = (int32_t *)(uintptr_t)shift,
+        .multiplier = ptee_writable(multiplier),
+        .shift = ptee_writable(shift),
     };
     return params;
 }

@@ -94,9 +94,8 @@ ptee_status ptee_conv2d(const ptee_conv2d_t *op, const int8_t *input, int8_t *ou
 /* Bytes of scratch the linked CMSIS-NN asks for: init compares them with op->scratch_bytes. */
 int32_t ptee_conv2d_scratch_bytes(const ptee_conv2d_t *op);
 
-/* The same for a 1x1 kernel with stride 1, dilation 1 and no padding; faster there. */
-ptee_status ptee_pointwise_conv2d(const ptee_conv2d_t *op, const int8_t *input, int8_t *output, void *scratch);
-int32_t ptee_pointwise_conv2d_scratch_bytes(const ptee_conv2d_t *op);
+/* The same for a 1x1 kernel with stride 1, dilation 1 and no padding: faster there, and needs no scratch. */
+ptee_status ptee_pointwise_conv2d(const ptee_conv2d_t *op, const int8_t *input, int8_t *output);
 
 /* Depthwise convolution: output channel o reads input channel o / channel_multiplier. */
 typedef struct {
@@ -121,22 +120,22 @@ ptee_status ptee_depthwise_conv2d(const ptee_depthwise_conv2d_t *op, const int8_
                                   void *scratch);
 int32_t ptee_depthwise_conv2d_scratch_bytes(const ptee_depthwise_conv2d_t *op);
 
-/* Fully connected layer with one multiplier for all outputs. */
+/*
+ * Fully connected layer with one multiplier for all outputs. `bias` holds the input's offset too: to the bias of a row,
+ * input_offset (-127..128) times the sum of its weights is added.
+ */
 typedef struct {
     const int8_t *weights; /* [output_features][input_features] */
     const int32_t *bias;   /* [output_features] */
     int32_t multiplier;
     uint32_t input_features;
-    uint32_t scratch_bytes;
     uint16_t output_features;
-    int16_t input_offset; /* -127..128 */
-    int8_t shift;         /* positive shifts left */
+    int8_t shift; /* positive shifts left */
     int8_t output_offset;
     int8_t act_min, act_max;
 } ptee_fully_connected_t;
 
-ptee_status ptee_fully_connected(const ptee_fully_connected_t *op, const int8_t *input, int8_t *output, void *scratch);
-int32_t ptee_fully_connected_scratch_bytes(const ptee_fully_connected_t *op);
+ptee_status ptee_fully_connected(const ptee_fully_connected_t *op, const int8_t *input, int8_t *output);
 
 /* Maximum and average pooling: scale and zero point pass through; the average leaves padding out of its count. */
 typedef struct {

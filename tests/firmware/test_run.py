@@ -213,7 +213,7 @@ def test_a_write_behind_the_arena_fails_on_the_machine(project: Path, tmp_path: 
 
 def test_an_accumulator_that_overflows_in_cmsis_nn_is_found(project: Path, tmp_path: Path) -> None:
     require("gcc")
-    broken = changed(project, tmp_path, "bias[8] = {120,", "bias[8] = {2147483647,")
+    broken = changed(project, tmp_path, "bias_of_input[8] = {252,", "bias_of_input[8] = {2147483647,")
     program = harness.build_host(broken, "tiny", tmp_path / "tiny")
     with pytest.raises(FirmwareError, match="signed integer overflow"):
         execution.collect(run.run_host(program, CODES))

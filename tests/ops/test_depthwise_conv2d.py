@@ -61,6 +61,9 @@ CASES = {
     "two outputs per channel": Case(multiplier=2, channels=4, padding=SAME),
     "three outputs per channel": Case(multiplier=3, channels=5, stride=HW(2, 1)),
     "four outputs per channel": Case(multiplier=4, channels=4, padding=SAME),
+    "twelve outputs of one channel": Case(multiplier=12, channels=1, padding=SAME),
+    "twelve outputs of one channel, 1x1": Case(multiplier=12, channels=1, kernel=HW(1, 1)),
+    "more channels than MVE takes at a time": Case(size=HW(4, 4), channels=130, padding=SAME),
     "dilated": Case(size=HW(9, 9), dilation=HW(2, 2), padding=SAME),
     "dilated, two outputs per channel": Case(size=HW(9, 9), dilation=HW(1, 2), multiplier=2, channels=3),
     "the kernel is the whole input": Case(size=HW(4, 5), kernel=HW(4, 5)),
@@ -76,7 +79,7 @@ CASES = {
 
 def network() -> QuantGraph:
     """Every case on its own cut of the input, with an exit of its own."""
-    b = Builder((1, 12, 12, 64))
+    b = Builder((1, 12, 12, 130))
     for name, case in CASES.items():
         x = b.cut(case.size, case.channels, Quant(0.05, case.zero_points[0]))
         y = b.depthwise(

@@ -157,3 +157,9 @@ def test_in_flash_a_network_costs_the_sum_of_its_nodes() -> None:
     nodes = flash_cycles(graph, target)
     for step, cost in zip(found.plan.steps, found.cost.steps, strict=True):
         assert nodes[step.node.name] == pytest.approx(cost.cycles.total)
+
+
+@pytest.mark.parametrize("field", ["stack_bytes", "flash_reserve_bytes", "ram_reserve_bytes"])
+def test_negative_bytes_are_refused(field: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{field} is -4; it cannot be negative"):
+        PlaceSettings(**{field: -4})

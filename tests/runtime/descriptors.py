@@ -60,9 +60,8 @@ class FullyConnected(Descriptor):
     _fields_ = (
         _fields(c_void_p, "weights bias")
         + _fields(c_int32, "multiplier")
-        + _fields(c_uint32, "input_features scratch_bytes")
+        + _fields(c_uint32, "input_features")
         + _fields(c_uint16, "output_features")
-        + _fields(c_int16, "input_offset")
         + _fields(c_int8, "shift output_offset act_min act_max")
     )
 
@@ -138,6 +137,8 @@ KERNELS: dict[str, type[Descriptor]] = {
     "ptee_max_pool2d": Pool2d,
     "ptee_avg_pool2d": Pool2d,
 }
+WITHOUT_SCRATCH = {"ptee_pointwise_conv2d", "ptee_fully_connected"}
+NO_SCRATCH_GETTER = {*WITHOUT_SCRATCH, "ptee_max_pool2d"}
 COPIES: dict[str, type[Descriptor]] = {
     "ptee_concat": Concat,
     "ptee_pad": Pad,

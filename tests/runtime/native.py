@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from runtime.descriptors import COPIES, KERNELS, Add, Descriptor
+from runtime.descriptors import COPIES, KERNELS, NO_SCRATCH_GETTER, WITHOUT_SCRATCH, Add, Descriptor
 
 RUNTIME = Path(__file__).parents[2] / "templates" / "runtime"
 WARNINGS = [
@@ -101,8 +101,9 @@ class Runtime:
     def __init__(self, library: Path) -> None:
         self._c = ctypes.CDLL(str(library))
         for name, kind in KERNELS.items():
-            self._declare(name, c_int, POINTER(kind), c_void_p, c_void_p, c_void_p)
-            if name != "ptee_max_pool2d":
+            scratch = [] if name in WITHOUT_SCRATCH else [c_void_p]
+            self._declare(name, c_int, POINTER(kind), c_void_p, c_void_p, *scratch)
+            if name not in NO_SCRATCH_GETTER:
                 self._declare(f"{name}_scratch_bytes", c_int32, POINTER(kind))
         for name, kind in COPIES.items():
             self._declare(name, None, POINTER(kind), c_void_p, c_void_p)
@@ -118,13 +119,14 @@ class Runtime:
 
     def scratch_bytes(self, name: str, op: Descriptor) -> int:
         """What the library asks for."""
-        return 0 if name == "ptee_max_pool2d" else int(getattr(self._c, f"{name}_scratch_bytes")(op))
+        return 0 if name in NO_SCRATCH_GETTER else int(getattr(self._c, f"{name}_scratch_bytes")(op))
 
     def kernel(self, name: str, op: Descriptor, data: Int8, count: int) -> Int8:
         """Output of a CMSIS-NN layer in exactly the scratch it asks for; its status must be PTEE_OK."""
         scratch = guarded(self.scratch_bytes(name, op))
         output = guarded(count)
-        status = getattr(self._c, name)(op, data.ctypes.data, inside(output), inside(scratch))
+        given = [] if name in WITHOUT_SCRATCH else [inside(scratch)]
+        status = getattr(self._c, name)(op, data.ctypes.data, inside(output), *given)
         checked(scratch)
         assert status == 0
         return checked(output)

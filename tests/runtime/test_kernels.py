@@ -176,12 +176,11 @@ def test_fully_connected_equals_its_arithmetic(
     multiplier = int(rng.integers(1 << 30, 1 << 31))
     op = FullyConnected(
         weights=weights,
-        bias=bias,
+        bias=bias + offset_in * weights.sum(axis=1, dtype=np.int32),
         multiplier=multiplier,
         shift=shift,
         input_features=features[0],
         output_features=features[1],
-        input_offset=offset_in,
         output_offset=offset_out,
         act_min=low,
         act_max=high,

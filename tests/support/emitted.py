@@ -88,7 +88,7 @@ class Instance:
 
     def __init__(self, library: Library) -> None:
         self.library = library
-        self.context = ctypes.create_string_buffer(256)
+        self.context = ctypes.create_string_buffer(1024)  # more than 254 exits need
         self.memory = np.full(library.plan.arena_bytes + 64, 0xA5, dtype=np.uint8)
         start = -self.memory.ctypes.data % 16
         self.arena = self.memory[start : start + library.plan.arena_bytes]

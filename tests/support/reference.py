@@ -64,7 +64,7 @@ class Reference:
         x = np.ascontiguousarray(x)
         codes = np.zeros((len(x), *output.shape[1:]), np.int8)
         requant = getattr(op, "requant", None)
-        arrays = [op.constants.get("weights"), op.constants.get("bias")]
+        arrays = [getattr(op, "weights", None), getattr(op, "bias", None)]
         arrays += [None, None] if requant is None else [requant.multiplier, requant.shift]
         constants = Constants(*(None if array is None else array.ctypes.data for array in arrays))
         status = getattr(self._c, FUNCTIONS[type(op)])(

@@ -18,9 +18,11 @@ static const int8_t weights[64] = {
     -15, 28,  -66, 11,  37,   -84, 99, -20, 14,  -58, 81, -3,  46,  -112, 7,  60,   -39, 25, -93, 104, 2,  -70,
     31,  -17, 58,  -8,  76,   -29, 12, 95,  -61, 40,  -35, 22, -4,  67,  -88, 51,   10,  -44, 83, -26,
 };
-static const int32_t bias[8] = {120, -340, 77, 0, 900, -15, 333, -1000};
+/* 120, -340, 77, 0, 900, -15, 333, -1000 with input offsets of 3 and 5. */
+static const int32_t bias_of_input[8] = {252, -334, 557, -201, 1095, 6, 693, -853};
+static const int32_t bias_of_features[8] = {340, -330, 877, -335, 1225, 20, 933, -755};
 
-static ptee_fully_connected_t layer(int16_t input_offset, uint16_t output_features, int8_t shift)
+static ptee_fully_connected_t layer(const int32_t *bias, uint16_t output_features, int8_t shift)
 {
     const ptee_fully_connected_t op = {
         .weights = weights,
@@ -28,7 +30,6 @@ static ptee_fully_connected_t layer(int16_t input_offset, uint16_t output_featur
         .multiplier = 1518500250,
         .input_features = 8,
         .output_features = output_features,
-        .input_offset = input_offset,
         .shift = shift,
         .output_offset = -5,
         .act_min = -128,
@@ -39,8 +40,8 @@ static ptee_fully_connected_t layer(int16_t input_offset, uint16_t output_featur
 
 static ptee_status connect(const tiny_t *ctx, int8_t shift, int from, int to, uint16_t features, uint32_t index)
 {
-    const ptee_fully_connected_t op = layer(from == INPUT ? 3 : 5, features, shift);
-    const ptee_status status = ptee_fully_connected(&op, ctx->arena + from, ctx->arena + to, NULL);
+    const ptee_fully_connected_t op = layer(from == INPUT ? bias_of_input : bias_of_features, features, shift);
+    const ptee_status status = ptee_fully_connected(&op, ctx->arena + from, ctx->arena + to);
     (void)index;
     PTEE_TRACE_OP(index, ctx->arena + to, features);
     return status;

@@ -26,7 +26,7 @@ static const ptee_conv2d_t op_stem_conv = {
     .bias = small_stem_conv_bias,
     .multiplier = small_stem_conv_multiplier,
     .shift = small_stem_conv_shift,
-    .scratch_bytes = 108,
+    .scratch_bytes = 112,
     .input_h = 8,
     .input_w = 8,
     .input_c = 3,
@@ -142,9 +142,7 @@ static const ptee_fully_connected_t op_early_logits = {
     .bias = small_early_logits_bias,
     .multiplier = 1774726370,
     .input_features = 32,
-    .scratch_bytes = 0,
     .output_features = 4,
-    .input_offset = -4,
     .shift = -9,
     .output_offset = 2,
     .act_min = -128,
@@ -157,9 +155,7 @@ static const ptee_fully_connected_t op_early_confidence = {
     .bias = small_early_confidence_bias,
     .multiplier = 1774726370,
     .input_features = 32,
-    .scratch_bytes = 0,
     .output_features = 1,
-    .input_offset = -4,
     .shift = -9,
     .output_offset = 2,
     .act_min = -128,
@@ -291,9 +287,7 @@ static const ptee_fully_connected_t op_final_logits = {
     .bias = small_final_logits_bias,
     .multiplier = 1122435510,
     .input_features = 80,
-    .scratch_bytes = 0,
     .output_features = 4,
-    .input_offset = -4,
     .shift = -9,
     .output_offset = 2,
     .act_min = -128,
@@ -313,16 +307,16 @@ static ptee_status segment_0(bool answers, int8_t *arena)
     PTEE_TRACE_OP(0, arena + 0, 512);
     CHECK(ptee_depthwise_conv2d(&op_block_depthwise, arena + 0, arena + 512, arena + 1024));
     PTEE_TRACE_OP(1, arena + 512, 512);
-    CHECK(ptee_pointwise_conv2d(&op_block_pointwise, arena + 512, arena + 1024, NULL));
+    CHECK(ptee_pointwise_conv2d(&op_block_pointwise, arena + 512, arena + 1024));
     PTEE_TRACE_OP(2, arena + 1024, 512);
     ptee_add(&op_block_add, arena + 1024, arena + 0, arena + 0);
     PTEE_TRACE_OP(3, arena + 0, 512);
     if (answers) {
         CHECK(ptee_avg_pool2d(&op_early_pool, arena + 0, arena + 512, arena + 544));
         PTEE_TRACE_OP(4, arena + 512, 32);
-        CHECK(ptee_fully_connected(&op_early_logits, arena + 512, arena + 544, NULL));
+        CHECK(ptee_fully_connected(&op_early_logits, arena + 512, arena + 544));
         PTEE_TRACE_OP(5, arena + 544, 4);
-        CHECK(ptee_fully_connected(&op_early_confidence, arena + 512, arena + 548, NULL));
+        CHECK(ptee_fully_connected(&op_early_confidence, arena + 512, arena + 548));
         PTEE_TRACE_OP(6, arena + 548, 1);
     }
     return PTEE_OK;
@@ -346,7 +340,7 @@ static ptee_status segment_1(int8_t *arena)
     PTEE_TRACE_OP(12, arena + 0, 320);
     CHECK(ptee_max_pool2d(&op_last_pool, arena + 0, arena + 320, NULL));
     PTEE_TRACE_OP(13, arena + 320, 80);
-    CHECK(ptee_fully_connected(&op_final_logits, arena + 320, arena + 0, NULL));
+    CHECK(ptee_fully_connected(&op_final_logits, arena + 320, arena + 0));
     PTEE_TRACE_OP(14, arena + 0, 4);
     return PTEE_OK;
 }
@@ -380,29 +374,11 @@ static ptee_status check_scratch(void)
             return PTEE_SCRATCH_TOO_SMALL;
         }
     }
-    static const ptee_conv2d_t *const pointwise_conv2d[] = {
-        &op_block_pointwise,
-    };
-    for (size_t i = 0; i < sizeof pointwise_conv2d / sizeof pointwise_conv2d[0]; i++) {
-        if (ptee_pointwise_conv2d_scratch_bytes(pointwise_conv2d[i]) > (int32_t)pointwise_conv2d[i]->scratch_bytes) {
-            return PTEE_SCRATCH_TOO_SMALL;
-        }
-    }
     static const ptee_pool2d_t *const avg_pool2d[] = {
         &op_early_pool,
     };
     for (size_t i = 0; i < sizeof avg_pool2d / sizeof avg_pool2d[0]; i++) {
         if (ptee_avg_pool2d_scratch_bytes(avg_pool2d[i]) > (int32_t)avg_pool2d[i]->scratch_bytes) {
-            return PTEE_SCRATCH_TOO_SMALL;
-        }
-    }
-    static const ptee_fully_connected_t *const fully_connected[] = {
-        &op_early_logits,
-        &op_early_confidence,
-        &op_final_logits,
-    };
-    for (size_t i = 0; i < sizeof fully_connected / sizeof fully_connected[0]; i++) {
-        if (ptee_fully_connected_scratch_bytes(fully_connected[i]) > (int32_t)fully_connected[i]->scratch_bytes) {
             return PTEE_SCRATCH_TOO_SMALL;
         }
     }

@@ -93,7 +93,7 @@ WORD_ALIGNED const int8_t small_early_logits_weights[128] = {
 
 /* early.logits: bias 4 */
 WORD_ALIGNED const int32_t small_early_logits_bias[4] = {
-    -2718, 2062, -2979, -456,
+    -2306, 2706, -4527, -444,
 };
 
 /* early.confidence: weights 1x32 */
@@ -104,7 +104,7 @@ WORD_ALIGNED const int8_t small_early_confidence_weights[32] = {
 
 /* early.confidence: bias 1 */
 WORD_ALIGNED const int32_t small_early_confidence_bias[1] = {
-    892,
+    392,
 };
 
 /* deep.conv: weights 12x3x3x8 */
@@ -195,7 +195,7 @@ WORD_ALIGNED const int8_t small_final_logits_weights[320] = {
 
 /* final.logits: bias 4 */
 WORD_ALIGNED const int32_t small_final_logits_bias[4] = {
-    1585, 583, 1582, -691,
+    1733, 3011, 4798, -7275,
 };
 
 /* codes of pixel values 0 to 255, 3 tables */
