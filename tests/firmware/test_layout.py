@@ -17,7 +17,7 @@ EMULATED = [name for name in boards.names() if boards.load(name).machine in MACH
 
 def board_script(target: Target) -> str:
     memories = [memory(r) for r in target.regions]
-    return script(target.title, memories, code=target.code_region.name, ram=target.main_ram.name)
+    return script(target.title, memories, code=target.code_region.name, ram=target.main_ram.name, stack_bytes=4096)
 
 
 @pytest.mark.parametrize("spare", [Spare(), Spare(main=1 << 18, other=1024)], ids=["exact", "with room"])
