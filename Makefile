@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 TORCH := torch==2.13.0
 JOBS ?= 2
-PACKAGES := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
+PACKAGES := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm cppcheck
 
 # One thread per worker: two workers on two cores must not become four.
 export OMP_NUM_THREADS ?= 1

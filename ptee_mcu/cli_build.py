@@ -3,7 +3,7 @@
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -57,6 +57,10 @@ def build(
     cmsis_nn: Annotated[
         Path | None, typer.Option(help="Folder of a CMSIS-NN, or its version in the CMSIS-Pack cache.")
     ] = None,
+    crc: Annotated[bool, typer.Option("--crc", help="NAME_check: a CRC-32 over all constants, at init too.")] = False,
+    yield_every_op: Annotated[
+        bool, typer.Option("--yield-every-op", help="NAME_step_op: one op at a time, for control loops.")
+    ] = False,
     explain: Annotated[
         bool,
         typer.Option("--explain", help="Say for each constant why it lies there, and what moving it costs."),
@@ -85,9 +89,9 @@ def build(
         "max_disagreement": max_disagreement, "max_drop": max_drop, "mean_cost": mean_cost, "mean_cycles": mean_cycles,
     }  # fmt: skip
     settings = with_asks(load_config(config), {name: limits for name, limits in asked.items() if limits}, delta)
-    settings = with_target(
-        settings, target, placement.value if placement else None, project.value if project else None, cmsis_nn
-    )
+    rules = (placement.value if placement else None, project.value if project else None)
+    around: dict[str, Any] = {"cmsis_nn": cmsis_nn, "crc": crc or None, "yield_every_op": yield_every_op or None}
+    settings = with_target(settings, target, *rules, **around)
     folder = out or Path(settings.build.name)
     beside_out = folder.resolve().with_name(f".{folder.resolve().name}.work")
     workspace = Workspace(work or beside_out, int(disk_budget * GIB), device, keep=work is not None)

@@ -177,6 +177,8 @@ class BuildSection(_Section):
     name: Annotated[str, StringConstraints(pattern=_C_NAME, max_length=40)]
     seed: int = 0
     cmsis_nn: Path | None = None  # a folder, or a version in the CMSIS-Pack cache; the installed 4.0.0 where left out
+    crc: bool = False  # NAME_check, also at init: a CRC-32 over every constant
+    yield_every_op: bool = False  # NAME_step_op, which runs one op
     project: Literal["bare"] | None = None  # start-up, linker script and self-test for the board
 
 
@@ -214,13 +216,13 @@ def load_config(path: Path) -> Config:
 
 
 def with_target(
-    config: Config, board: str | None, placement: str | None, project: str | None, cmsis_nn: Path | None = None
+    config: Config, board: str | None, placement: str | None, project: str | None, **around: object
 ) -> Config:
     """`config` with what a command line gives of board, placement, project and CMSIS-NN in place of its own."""
     given = {"board": board, "placement": placement and Mode(placement)}
     target = config.target.model_copy(update={key: value for key, value in given.items() if value is not None})
-    around = {"project": project, "cmsis_nn": cmsis_nn}
-    build = config.build.model_copy(update={key: value for key, value in around.items() if value is not None})
+    wanted = {"project": project, **around}
+    build = config.build.model_copy(update={key: value for key, value in wanted.items() if value is not None})
     return config.model_copy(update={"target": target, "build": build})
 
 

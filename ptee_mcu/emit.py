@@ -2,16 +2,18 @@
 
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from ptee_mcu import emit_c, emit_linker
+from ptee_mcu import emit_c, emit_linker, emit_safety
 from ptee_mcu.artifacts import Artifacts, with_manifest
+from ptee_mcu.emit_anytime import anytime
 from ptee_mcu.emit_facts import CMSIS_NN_FOLDER, facts
+from ptee_mcu.emit_safety import ABI_PLACEHOLDER, Check
 from ptee_mcu.emit_text import BANNER, environment
 from ptee_mcu.emit_view import Call, View, make_view
 from ptee_mcu.errors import ConfigError, QuantizationError
@@ -20,15 +22,21 @@ from ptee_mcu.plan.placement import CONSTANT_ALIGN
 from ptee_mcu.plan.plan import ARENA_ALIGN, Plan
 from ptee_mcu.quant_graph import ALWAYS, CONTRACT, NEVER, QuantGraph
 
-_MOST_EXITS = 254  # NAME_t counts segments in a uint8_t that also says "ended" and "no input"
-_MOST_POINTS = 127  # and points in an int8_t, in which -1 is none of them
+_MOST_EXITS = 253  # NAME_t counts segments in a uint8_t that also says "ended", "no input" and "running"
+_MOST_POINTS = 127  # and points in a byte
 _INCLUDE = re.compile(r'^#include "(ptee_\w+\.h)"', re.MULTILINE)
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _CMSIS_NN_FUNCTION = re.compile(r"\barm_\w+_s8\w*")
 
 
 def emit(
-    plan: Plan, *, cmsis_nn: SourceSet | None = None, where: Path | None = None, name: str | None = None
+    plan: Plan,
+    *,
+    cmsis_nn: SourceSet | None = None,
+    where: Path | None = None,
+    name: str | None = None,
+    crc: bool = False,
+    yield_every_op: bool = False,
 ) -> Artifacts:
     """The C library `name` (default: the graph's name) that runs `plan`, with everything it needs to compile.
 
@@ -37,6 +45,8 @@ def emit(
         cmsis_nn: the library's files; by default those that the plan needs of the CMSIS-NN in `where`.
         where: a folder or a version in the CMSIS-Pack cache; the installed one where None.
         name: begins every file and identifier.
+        crc: with NAME_check, which NAME_init calls too: a CRC-32 over every constant.
+        yield_every_op: with NAME_step_op, which runs one op.
 
     Raises:
         ConfigError: where `name` cannot begin C identifiers, two operating points have one C name, or exits or
@@ -47,18 +57,26 @@ def emit(
     name = emit_c.require_name(name or plan.graph.name)
     _require_countable(plan.graph)
     view = make_view(plan, name)
-    runtime = _runtime_files(plan, view)
+    runtime = _runtime_files(plan, view, crc=crc)
     if cmsis_nn is None:
         symbols = cmsis_nn_symbols(runtime.values())
         cmsis_nn = sources_for(symbols, where) if symbols else SourceSet("none", {})
     library = {f"{CMSIS_NN_FOLDER}/{path}": content for path, content in cmsis_nn.files.items()}
-    files = _rendered(plan, view, name) | runtime | library
+    times = anytime(plan, view, yield_every_op=yield_every_op)
+    rendered = _rendered(plan, view, name, None, times)
+    if crc:
+        check = emit_safety.check(view, str(rendered[f"{name}.c"]), str(runtime["ptee_runtime.h"]))
+        rendered = _rendered(plan, view, name, check, times)
+    abi = emit_safety.abi(rendered)
+    files = emit_safety.stamped(rendered, abi) | runtime | library
     include_dirs = [f"{CMSIS_NN_FOLDER}/{path}" for path in cmsis_nn.include_dirs] if library else []
     files[f"{name}.ld"] = emit_linker.plan_script(plan)
     files["CMakeLists.txt"] = environment().get_template("CMakeLists.txt.j2").render(
         banner=BANNER, name=name, sources=sorted(p for p in files if p.endswith(".c")), include_dirs=include_dirs
     )  # fmt: skip
-    return with_manifest(files, facts(plan, view, name, cmsis_nn))
+    return with_manifest(
+        files, facts(plan, view, name, cmsis_nn) | {"abi": abi, "crc": crc, "yield_every_op": yield_every_op}
+    )
 
 
 def _require_countable(graph: QuantGraph) -> None:
@@ -77,7 +95,9 @@ def cmsis_nn_symbols(sources: Iterable[str | bytes]) -> frozenset[str]:
     return frozenset(symbol for text in texts for symbol in _CMSIS_NN_FUNCTION.findall(_COMMENT.sub(" ", text)))
 
 
-def _rendered(plan: Plan, view: View, name: str) -> dict[str, str | bytes]:
+def _rendered(
+    plan: Plan, view: View, name: str, check: Check | None, times: Mapping[str, object]
+) -> dict[str, str | bytes]:
     templates, graph = environment(), plan.graph
     for call in view.calls:
         _require_representable(templates, call)
@@ -114,6 +134,9 @@ def _rendered(plan: Plan, view: View, name: str) -> dict[str, str | bytes]:
         "arrays": view.arrays,
         "always": ALWAYS,
         "never": NEVER,
+        "abi": ABI_PLACEHOLDER,
+        "check": check,
+        **times,
     }
     files = {
         f"{name}.h": "model.h.j2",
@@ -144,16 +167,19 @@ def _input_constants(graph: QuantGraph) -> Iterable[tuple[str, str]]:
     yield "ZERO_POINT", f"({tensor.quant.zero_point})"
 
 
-def _runtime_files(plan: Plan, view: View) -> dict[str, str | bytes]:
+def _runtime_files(plan: Plan, view: View, *, crc: bool) -> dict[str, str | bytes]:
     """The files of the run-time library that the ops and the constants need, and the headers those include."""
     folder = package_files("ptee_mcu.templates").joinpath("runtime")
-    waiting = {"ptee_runtime.h", "ptee_status.c", "ptee_argmax.c"} | {f"ptee_{kind}.c" for kind in view.kinds}
+    waiting = {"ptee_runtime.h", "ptee_guard.h", "ptee_status.c", "ptee_argmax.c"}
+    waiting |= {f"ptee_{kind}.c" for kind in view.kinds}
     if view.lookup:
         waiting.add("ptee_lookup_u8.c")
     if view.images:
         waiting |= {"ptee_stage.c", "ptee_copy.c"}
     if emit_linker.boots(plan):
         waiting.add("ptee_load_sections.c")
+    if crc:
+        waiting.add("ptee_crc32.c")
     found: dict[str, str | bytes] = {}
     while waiting:
         path = waiting.pop()

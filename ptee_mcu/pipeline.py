@@ -6,13 +6,12 @@ from ptee_mcu.artifacts import require_replaceable
 from ptee_mcu.boards import load as load_target
 from ptee_mcu.config import Config
 from ptee_mcu.data import load, require_fits
-from ptee_mcu.emit import emit
 from ptee_mcu.project import with_project
 from ptee_mcu.quant_graph import verify_quant_graph
 from ptee_mcu.report.console import Console
 from ptee_mcu.stages.choosing import calibrated_and_quantized, evaluated, folded, selected, with_points
 from ptee_mcu.stages.inputs import divided
-from ptee_mcu.stages.placing import Built, fixed_bytes, pictures, planned, project_files, require_budget
+from ptee_mcu.stages.placing import Built, emitted, fixed_bytes, pictures, planned, project_files, require_budget
 from ptee_mcu.stages.reporting import float_accuracy, measured, reported
 from ptee_mcu.stages.training import attached, captured, refitted, trained_backbone, trained_heads
 from ptee_mcu.train.workspace import Workspace
@@ -55,7 +54,7 @@ def build_project(
 
     placing = planned(config, quant_graph, target, console)
     plan = placing.plan
-    artifacts = emit(plan, where=config.build.cmsis_nn)
+    artifacts = emitted(config, plan)
 
     ideal = float_accuracy(config, graph, splits, console)
     report, inputs = reported(config, plan, splits, said, ideal, console)

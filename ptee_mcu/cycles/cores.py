@@ -1,7 +1,7 @@
 """How long a core takes for what it executes, memory never waiting: documented timings.
 
-No constant is fitted to a measured network, but for the overall ratio of the Cortex-M7 and the factors per kernel of the
-Cortex-M55, which are published measurements: no table of timings of these cores exists.
+No constant is fitted to a measured network, but for the overall ratio of the Cortex-M7 and the factors per kernel of
+the Cortex-M55, which are published measurements: no table of timings of these cores exists.
 
 Where a manual gives a range, its middle is taken; a refill after a taken branch is 2 cycles on cores with three stages,
 of the 1 to 3 that the manual allows. How far the sums are from measured times stands beside each core.

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ptee_mcu.artifacts import Artifacts
 from ptee_mcu.boards import smallest_that_fits
 from ptee_mcu.budget import check
 from ptee_mcu.config import Config
 from ptee_mcu.cycles.kernels import has_rates
+from ptee_mcu.emit import emit
 from ptee_mcu.emit_project import bare_project
 from ptee_mcu.errors import ConfigError
 from ptee_mcu.golden import golden
@@ -69,6 +71,12 @@ def planned(config: Config, graph: QuantGraph, target: Target, console: Console)
     console.warn(f"no cycle rates are known for {target.cpu}: all constants stay in flash, and no times are told")
     verify_plan(plan)
     return Planned(plan, None)
+
+
+def emitted(config: Config, plan: Plan) -> Artifacts:
+    """The C library, with what the config wants in it."""
+    wanted = config.build
+    return emit(plan, where=wanted.cmsis_nn, crc=wanted.crc, yield_every_op=wanted.yield_every_op)
 
 
 def require_budget(config: Config, plan: Plan, fixed: Fixed) -> None:

@@ -34,7 +34,7 @@ static inline int32_t high_word_rounded(int32_t a, int32_t b)
     __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(a), "r"(b));
     return high;
 #else
-    return (int32_t)(((int64_t)a * b + 0x80000000) >> 32);
+    return (int32_t)(((int64_t)a * b + INT64_C(0x80000000)) >> 32);
 #endif
 }
 

@@ -22,5 +22,5 @@ PTEE_WEAK void ptee_copy_begin(void *to, const void *from, size_t nbytes)
 /* All at the wait: an exit that fires costs no copy in vain. */
 PTEE_WEAK void ptee_copy_wait(void *to, const void *from, size_t nbytes)
 {
-    memcpy(to, from, nbytes);
+    (void)memcpy(to, from, nbytes);
 }

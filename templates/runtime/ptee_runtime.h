@@ -42,10 +42,22 @@ extern "C" {
 /* Alignment in bytes of the arena and of every scratch buffer in it. */
 #define PTEE_ARENA_ALIGN 16
 
+/*
+ * A debug build defines PTEE_GUARD for library and application: NAME_ARENA_BYTES then has room for so many guard bytes
+ * at each end of the arena, which every step checks.
+ */
+#ifdef PTEE_GUARD
+#define PTEE_GUARD_BYTES 16
+#else
+#define PTEE_GUARD_BYTES 0
+#endif
+
 typedef enum {
     PTEE_OK = 0,            /* done, nothing to add */
     PTEE_CONTINUE,          /* the segment ran and its exit did not fire */
     PTEE_DONE,              /* an exit fired: the result is valid */
+    PTEE_YIELD,             /* an op ran, and its segment has more of them */
+    PTEE_DEADLINE,          /* the next segment does not fit the budget: the result is the best so far */
     PTEE_NO_INPUT,          /* run or step before an input was given */
     PTEE_NULL,              /* an argument is NULL */
     PTEE_ARENA_TOO_SMALL,   /* fewer bytes than the plan needs */
@@ -57,16 +69,23 @@ typedef enum {
     PTEE_ENDED,             /* a step after the end; give a new input first */
     PTEE_NOT_INITIALIZED,   /* init was not called, or failed */
     PTEE_BAD_POINT,         /* no such operating point */
-    PTEE_BUSY,              /* an inference is under way: thresholds hold still until it ends */
+    PTEE_REENTERED,         /* called while another call with this context was inside: from an interrupt */
     PTEE_STAGE_TOO_SMALL,   /* fewer bytes than the plan stages */
-    PTEE_STAGE_MISALIGNED   /* not a multiple of NAME_STAGE_ALIGN */
+    PTEE_STAGE_MISALIGNED,  /* not a multiple of NAME_STAGE_ALIGN */
+    PTEE_CORRUPT,           /* a constant, or a pointer in the context, is not what it was */
+    PTEE_GUARD_BROKEN,      /* bytes beside the arena were overwritten; only with PTEE_GUARD */
+    PTEE_NO_ANSWER,         /* no exit was evaluated yet, or there is no answer to audit */
+    PTEE_STUCK_COUNTER      /* the counter did not move while a whole segment ran */
 } ptee_status;
 
-/* True where `status` is an error: the first three are not. */
+/* True where `status` is an error: the first five are not. */
 static inline bool ptee_failed(ptee_status status)
 {
-    return status > PTEE_DONE;
+    return status > PTEE_DEADLINE;
 }
+
+/* A counter: up, modulo 2^32, in the unit in which an application counts time, such as cycles. */
+typedef uint32_t (*ptee_now_t)(void);
 
 /* A constant English sentence for `status`, without a full stop. */
 const char *ptee_status_text(ptee_status status);
@@ -260,6 +279,30 @@ void ptee_copy_wait(void *to, const void *from, size_t nbytes);
  * first NAME_init; .data is for the startup code. On a host there is nothing to copy.
  */
 void ptee_load_sections(void);
+
+/* Bytes that a CRC goes over. */
+typedef struct {
+    const void *bytes;
+    uint32_t nbytes;
+} ptee_span_t;
+
+/* A pointer among the constants, and where it points: only the linker knows what its bytes are. */
+typedef struct {
+    const void *at;
+    const void *to;
+} ptee_link_t;
+
+/* All constants of a network; `crc` is the CRC-32 (of zlib) over the spans one after the other. */
+typedef struct {
+    const ptee_span_t *spans;
+    const ptee_link_t *links;
+    uint32_t span_count;
+    uint32_t link_count;
+    uint32_t crc;
+} ptee_check_t;
+
+/* PTEE_OK, or PTEE_CORRUPT where a bit of them is not what the compiler of the network wrote. */
+ptee_status ptee_check(const ptee_check_t *check);
 
 /* Index of the largest of `count` >= 1 codes, the lowest one of equals. */
 uint32_t ptee_argmax(const int8_t *codes, uint32_t count);

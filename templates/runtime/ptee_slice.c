@@ -12,7 +12,7 @@ void ptee_slice(const ptee_slice_t *op, const int8_t *input, int8_t *output)
     for (uint32_t y = op->output_h; y != 0; y--) {
         const int8_t *from = input;
         for (uint32_t x = op->output_w; x != 0; x--) {
-            memcpy(output, from, op->output_c);
+            (void)memcpy(output, from, op->output_c);
             output += op->output_c;
             from += pixel_step;
         }

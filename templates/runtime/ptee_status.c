@@ -11,6 +11,10 @@ const char *ptee_status_text(ptee_status status)
         return "the exit did not fire: step again";
     case PTEE_DONE:
         return "an exit fired: the result is valid";
+    case PTEE_YIELD:
+        return "an op ran: step again";
+    case PTEE_DEADLINE:
+        return "the next segment does not fit the budget: the result is the best so far";
     case PTEE_NO_INPUT:
         return "no input was given since the last result";
     case PTEE_NULL:
@@ -33,12 +37,20 @@ const char *ptee_status_text(ptee_status status)
         return "the context was not initialized";
     case PTEE_BAD_POINT:
         return "there is no such operating point";
-    case PTEE_BUSY:
-        return "an inference is under way: finish it or give a new input, then change thresholds";
+    case PTEE_REENTERED:
+        return "another call with this context was inside: an interrupt needs a context of its own";
     case PTEE_STAGE_TOO_SMALL:
         return "the stage has too few bytes";
     case PTEE_STAGE_MISALIGNED:
         return "the stage is not aligned to NAME_STAGE_ALIGN";
+    case PTEE_CORRUPT:
+        return "a constant or the context was changed: load the firmware again, or call init";
+    case PTEE_GUARD_BROKEN:
+        return "bytes beside the arena were overwritten";
+    case PTEE_NO_ANSWER:
+        return "no exit was evaluated yet, or there is no answer to audit";
+    case PTEE_STUCK_COUNTER:
+        return "the counter of cycles did not move while a whole segment ran";
     default:
         return "unknown status";
     }

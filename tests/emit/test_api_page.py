@@ -44,7 +44,7 @@ def staged() -> Plan:
 
 def header(plan: Plan) -> str:
     """The header in NAME's words, without comments."""
-    text = encoded(emit(plan, cmsis_nn=SourceSet("none", {})).files["net.h"]).decode()
+    text = encoded(emit(plan, cmsis_nn=SourceSet("none", {}), crc=True, yield_every_op=True).files["net.h"]).decode()
     return COMMENT.sub("", re.sub(r"\b(net|NET)_", "NAME_", text))
 
 

@@ -119,6 +119,7 @@ def test_only_the_needed_files_are_there() -> None:
         "ptee_argmax.c",
         "ptee_cmsis_nn.h",
         "ptee_fully_connected.c",
+        "ptee_guard.h",
         "ptee_runtime.h",
         "ptee_slice.c",
         "ptee_status.c",

@@ -97,10 +97,10 @@ def test_more_points_than_the_context_counts_are_refused() -> None:
 
 def test_more_exits_than_the_context_counts_are_refused() -> None:
     b = Builder((1, 2))
-    for i in range(254):
+    for i in range(253):
         b.exit(f"e{i}", "input", 2)
     b.exit("final", "input", 2, final=True)
-    with pytest.raises(ConfigError, match="many: 255 exits; the C counts up to 254"):
+    with pytest.raises(ConfigError, match="many: 254 exits; the C counts up to 253"):
         emit(planned(b.graph("many")))
 
 
@@ -188,13 +188,32 @@ def test_a_running_inference_keeps_its_thresholds_to_the_end(net: Instance, plan
     net.give(codes)
     for exit_ in range(3):
         assert net.step() == Status.CONTINUE
-        before = net.context.raw
-        assert net.set_operating_point(1) == Status.BUSY
-        assert net.set_operating_point(99) == Status.BUSY
-        assert net.set_threshold(exit_, ALWAYS) == Status.BUSY
-        assert net.context.raw == before
+        assert net.set_operating_point(1) == Status.OK
+        assert net.set_operating_point(99) == Status.BAD_POINT
+        assert net.set_threshold(min(exit_ + 1, 2), ALWAYS) == Status.OK
     assert (net.step(), net.result.exit) == (Status.DONE, 3)
+
+
+def test_what_is_selected_during_an_inference_holds_from_the_next_input_on(net: Instance, plan: Plan) -> None:
+    net.set_operating_point(0)
+    net.give(last_at(0, plan))
+    assert net.step() == Status.CONTINUE
     assert net.set_operating_point(1) == Status.OK
+    assert net.operating_point == 1
+    assert net.run() == Status.DONE
+    assert answers(net) == expected(plan.graph.points[1].thresholds, plan)
+
+
+def test_thresholds_that_were_set_during_an_inference_all_hold_for_the_next(net: Instance, plan: Plan) -> None:
+    net.set_operating_point(0)
+    net.give(last_at(0, plan))
+    assert net.step() == Status.CONTINUE
+    assert net.set_operating_point(1) == Status.OK
+    assert net.set_threshold(1, ALWAYS) == Status.OK
+    assert net.set_threshold(2, 0) == Status.OK
+    assert net.operating_point == CUSTOM
+    assert net.run() == Status.DONE
+    assert answers(net) == expected((plan.graph.points[1].thresholds[0], ALWAYS, 0), plan)
 
 
 def test_a_point_selected_after_the_input_was_given_holds_for_it(net: Instance, plan: Plan) -> None:
@@ -211,7 +230,6 @@ def test_a_new_input_ends_what_was_running_and_the_point_can_change(net: Instanc
     net.set_operating_point(0)
     net.give(last_at(0, plan))
     assert net.step() == Status.CONTINUE
-    assert net.set_operating_point(1) == Status.BUSY
     net.give(CODES[0])
     assert net.set_operating_point(1) == Status.OK
     assert answers(net) == expected(plan.graph.points[1].thresholds, plan)

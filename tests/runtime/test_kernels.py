@@ -11,7 +11,7 @@ from runtime.native import Int8, Runtime
 Int64 = npt.NDArray[np.int64]
 Pair = tuple[int, int]
 
-OK, KERNEL_ERROR = 0, 8
+OK, KERNEL_ERROR = 0, 10
 
 
 def requantize(value: Int64, multiplier: Int64, shift: Int64) -> Int64:

@@ -25,10 +25,10 @@ def planned(graph: QuantGraph) -> Plan:
     return plan
 
 
-def written(plan: Plan, folder: Path) -> Path:
+def written(plan: Plan, folder: Path, *, yield_every_op: bool = False) -> Path:
     """The emitted project in `folder`."""
     require("cmsis-nn")
-    emit(plan).write(folder)
+    emit(plan, yield_every_op=yield_every_op).write(folder)
     return folder
 
 
@@ -50,10 +50,10 @@ class Library:
     `more`: C files that are linked with it.
     """
 
-    def __init__(self, plan: Plan, folder: Path, *more: Path) -> None:
+    def __init__(self, plan: Plan, folder: Path, *more: Path, yield_every_op: bool = False) -> None:
         require("gcc")
         name = plan.graph.name
-        project = written(plan, folder / name)
+        project = written(plan, folder / name, yield_every_op=yield_every_op)
         sources = build.sources_in(project)
         (folder / "arm_acle.h").touch()
         path = folder / f"lib{name}.so"
@@ -88,7 +88,7 @@ class Instance:
 
     def __init__(self, library: Library) -> None:
         self.library = library
-        self.context = ctypes.create_string_buffer(1024)  # more than 254 exits need
+        self.context = ctypes.create_string_buffer(4096)  # more than 253 exits need
         self.memory = np.full(library.plan.arena_bytes + 64, 0xA5, dtype=np.uint8)
         start = -self.memory.ctypes.data % 16
         self.arena = self.memory[start : start + library.plan.arena_bytes]

@@ -25,7 +25,8 @@ extern "C" {
 #endif
 
 #define PLACED_CONTRACT "ptee.int8.v1"
-#define PLACED_ARENA_BYTES 1536
+#define PLACED_ABI UINT32_C(0x8dfd3198) /* of this build: its other files and its manifest have the same */
+#define PLACED_ARENA_BYTES (1536 + 2 * PTEE_GUARD_BYTES)
 #define PLACED_ARENA_ALIGN 16
 #define PLACED_ARENA_SECTION ".bss.ptee.SRAM" /* for memory SRAM */
 #define PLACED_STAGE_BYTES 1008
@@ -66,9 +67,14 @@ typedef struct placed_t {
     int8_t *arena;
     ptee_stage_t stage;
     uint32_t magic;
-    uint8_t next;
-    int8_t point;
+    uintptr_t seal;
+    uint32_t cycles[PLACED_EXITS];
+    volatile uint32_t best;
+    volatile uint32_t changes;
+    volatile int16_t moved[PLACED_EXITS - 1];
     int16_t thresholds[PLACED_EXITS - 1];
+    volatile uint8_t point;
+    volatile uint8_t next;
 } placed_t;
 
 typedef struct placed_result {
@@ -89,13 +95,15 @@ ptee_status placed_init(placed_t *ctx, void *arena, size_t arena_bytes, void *st
 
 /*
  * Where to write the PLACED_INPUT_BYTES input codes (height, width, channel) of the next inference, before the next
- * run or step; NULL where `ctx` is not initialized. Ends an inference that is under way.
+ * run or step; NULL where `ctx` is not initialized, a pointer in it changed, or a call with it is inside, which an
+ * interrupt came into. Ends an inference that is under way.
  */
 int8_t *placed_input(placed_t *ctx);
 
 /*
  * Runs until an exit fires, from the input or from where step has got to. PTEE_DONE, PTEE_NO_INPUT, PTEE_ENDED,
- * PTEE_NULL, PTEE_NOT_INITIALIZED, PTEE_KERNEL.
+ * PTEE_NULL, PTEE_NOT_INITIALIZED, PTEE_KERNEL, PTEE_CORRUPT (a pointer in `ctx` changed), PTEE_GUARD_BROKEN,
+ * PTEE_REENTERED (from an interrupt that came into a call with `ctx`; nothing changes).
  * What only an exit with the threshold 128 needs is not computed.
  */
 ptee_status placed_run(placed_t *ctx, placed_result *out);
@@ -108,22 +116,67 @@ ptee_status placed_run(placed_t *ctx, placed_result *out);
 ptee_status placed_step(placed_t *ctx, placed_result *out);
 
 /*
- * The next inference goes by the thresholds of operating point `point`, a PLACED_POINT_ constant. PTEE_OK,
- * PTEE_BAD_POINT, PTEE_BUSY (an inference is between its first step and its last), PTEE_NULL, PTEE_NOT_INITIALIZED;
- * refused, nothing changes.
+ * The latest exit that was evaluated since the input was given, without logits (NULL): later segments write over them.
+ * At any time, from an interrupt too. PTEE_OK, PTEE_NO_ANSWER, PTEE_NULL, PTEE_NOT_INITIALIZED.
+ */
+ptee_status placed_best(const placed_t *ctx, placed_result *out);
+
+/*
+ * Runs segments, as placed_step does, until an exit fires (PTEE_DONE) or the next one at worst takes longer than what
+ * is left of `budget_cycles` (PTEE_DEADLINE: `out` is the best so far, as of placed_best; PTEE_NO_ANSWER: there is none,
+ * `out` is untouched). Another call goes on from there. `now` counts what the budget counts, up, modulo 2^32, and at
+ * least once in every segment: else PTEE_STUCK_COUNTER, with `out` valid. What a segment takes is what the model says of
+ * tiny_board, or what placed_measure found. Otherwise as placed_run.
+ */
+ptee_status placed_run_until(placed_t *ctx, uint32_t budget_cycles, ptee_now_t now, placed_result *out);
+
+/*
+ * Runs all segments on the input that was given, and raises the cycles of each that placed_run_until goes by to those
+ * that passed and `margin_percent` of them. placed_init forgets them. PTEE_OK, PTEE_STUCK_COUNTER; PTEE_ENDED also where
+ * an op has run already. Otherwise as placed_run.
+ */
+ptee_status placed_measure(placed_t *ctx, ptee_now_t now, uint32_t margin_percent);
+
+/* How often answers of each exit agreed with the last exit's, among those that were drawn. */
+typedef struct placed_stats {
+    uint32_t answered[PLACED_EXITS];
+    uint32_t audited[PLACED_EXITS];
+    uint32_t agreed[PLACED_EXITS];
+    uint32_t share; /* private */
+    uint32_t state; /* private */
+} placed_stats;
+
+/*
+ * Clears `stats`; from now on placed_audit draws `share` / 65536 of the answers, which ones is for `seed` to say.
+ * PTEE_OK, PTEE_BAD_THRESHOLD (`share` above 65536), PTEE_NULL.
+ */
+ptee_status placed_audit_begin(placed_stats *stats, uint32_t share, uint32_t seed);
+
+/*
+ * After an exit fired: counts the answer once and, where it is drawn, runs on to the last exit (PTEE_DONE) to see
+ * whether that agrees; else PTEE_OK at once. The arena is then another's: read the logits first. PTEE_NO_ANSWER (nothing
+ * fired since the input was given, or it was counted), PTEE_NULL, PTEE_NOT_INITIALIZED, PTEE_REENTERED, PTEE_KERNEL,
+ * PTEE_CORRUPT, PTEE_GUARD_BROKEN.
+ */
+ptee_status placed_audit(placed_t *ctx, placed_stats *stats);
+
+/*
+ * Selects the thresholds of operating point `point`, a PLACED_POINT_ constant: for the inference whose input was
+ * given and which has not begun, else for the next input. At any time, from an interrupt too. PTEE_OK, PTEE_BAD_POINT,
+ * PTEE_NULL, PTEE_NOT_INITIALIZED; refused, nothing changes.
  */
 ptee_status placed_set_operating_point(placed_t *ctx, unsigned point);
 
 /*
- * The operating point in force; PLACED_CUSTOM_POINT after placed_set_threshold, or where `ctx` is NULL or not
+ * The operating point that was selected last; PLACED_CUSTOM_POINT after placed_set_threshold, or where `ctx` is NULL or not
  * initialized.
  */
 int32_t placed_operating_point(const placed_t *ctx);
 
 /*
- * Exit `exit` fires where its confidence code is at least `threshold`: -128 is always, 128 is never. PTEE_OK,
- * PTEE_BAD_EXIT (the last exit has no threshold), PTEE_BAD_THRESHOLD, PTEE_BUSY, PTEE_NULL, PTEE_NOT_INITIALIZED;
- * refused, nothing changes.
+ * Exit `exit` fires where its confidence code is at least `threshold`: -128 is always, 128 is never. From when on and
+ * from where as placed_set_operating_point. PTEE_OK, PTEE_BAD_EXIT (the last exit has no threshold), PTEE_BAD_THRESHOLD,
+ * PTEE_NULL, PTEE_NOT_INITIALIZED; refused, nothing changes.
  */
 ptee_status placed_set_threshold(placed_t *ctx, unsigned exit, int32_t threshold);
 

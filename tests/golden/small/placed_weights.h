@@ -5,6 +5,8 @@
 
 #include <stdint.h>
 
+#define PLACED_WEIGHTS_ABI UINT32_C(0x8dfd3198)
+
 extern const int8_t placed_stem_conv_weights[216];
 extern const int32_t placed_stem_conv_multiplier[8];
 extern const int32_t placed_stem_conv_shift[8];

@@ -22,7 +22,8 @@ extern "C" {
 #endif
 
 #define SMALL_CONTRACT "ptee.int8.v1"
-#define SMALL_ARENA_BYTES 1536
+#define SMALL_ABI UINT32_C(0x502e7d64) /* of this build: its other files and its manifest have the same */
+#define SMALL_ARENA_BYTES (1536 + 2 * PTEE_GUARD_BYTES)
 #define SMALL_ARENA_ALIGN 16
 #define SMALL_ARENA_SECTION ".bss.ptee.SSRAM23" /* for memory SSRAM23 */
 
@@ -59,9 +60,14 @@ extern "C" {
 typedef struct small_t {
     int8_t *arena;
     uint32_t magic;
-    uint8_t next;
-    int8_t point;
+    uintptr_t seal;
+    uint32_t cycles[SMALL_EXITS];
+    volatile uint32_t best;
+    volatile uint32_t changes;
+    volatile int16_t moved[SMALL_EXITS - 1];
     int16_t thresholds[SMALL_EXITS - 1];
+    volatile uint8_t point;
+    volatile uint8_t next;
 } small_t;
 
 typedef struct small_result {
@@ -81,19 +87,21 @@ ptee_status small_init(small_t *ctx, void *arena, size_t arena_bytes);
 
 /*
  * Where to write the SMALL_INPUT_BYTES input codes (height, width, channel) of the next inference, before the next
- * run or step; NULL where `ctx` is not initialized. Ends an inference that is under way.
+ * run or step; NULL where `ctx` is not initialized, a pointer in it changed, or a call with it is inside, which an
+ * interrupt came into. Ends an inference that is under way.
  */
 int8_t *small_input(small_t *ctx);
 
 /*
  * The same from SMALL_INPUT_BYTES raw pixels (height, width, channel, values 0 to 255): normalised and quantized,
- * exactly, by table. PTEE_OK, PTEE_NULL, PTEE_NOT_INITIALIZED.
+ * exactly, by table. PTEE_OK, PTEE_NULL, PTEE_NOT_INITIALIZED, PTEE_REENTERED.
  */
 ptee_status small_input_u8(small_t *ctx, const uint8_t *pixels);
 
 /*
  * Runs until an exit fires, from the input or from where step has got to. PTEE_DONE, PTEE_NO_INPUT, PTEE_ENDED,
- * PTEE_NULL, PTEE_NOT_INITIALIZED, PTEE_KERNEL.
+ * PTEE_NULL, PTEE_NOT_INITIALIZED, PTEE_KERNEL, PTEE_CORRUPT (a pointer in `ctx` changed), PTEE_GUARD_BROKEN,
+ * PTEE_REENTERED (from an interrupt that came into a call with `ctx`; nothing changes).
  * What only an exit with the threshold 128 needs is not computed.
  */
 ptee_status small_run(small_t *ctx, small_result *out);
@@ -106,22 +114,67 @@ ptee_status small_run(small_t *ctx, small_result *out);
 ptee_status small_step(small_t *ctx, small_result *out);
 
 /*
- * The next inference goes by the thresholds of operating point `point`, a SMALL_POINT_ constant. PTEE_OK,
- * PTEE_BAD_POINT, PTEE_BUSY (an inference is between its first step and its last), PTEE_NULL, PTEE_NOT_INITIALIZED;
- * refused, nothing changes.
+ * The latest exit that was evaluated since the input was given, without logits (NULL): later segments write over them.
+ * At any time, from an interrupt too. PTEE_OK, PTEE_NO_ANSWER, PTEE_NULL, PTEE_NOT_INITIALIZED.
+ */
+ptee_status small_best(const small_t *ctx, small_result *out);
+
+/*
+ * Runs segments, as small_step does, until an exit fires (PTEE_DONE) or the next one at worst takes longer than what
+ * is left of `budget_cycles` (PTEE_DEADLINE: `out` is the best so far, as of small_best; PTEE_NO_ANSWER: there is none,
+ * `out` is untouched). Another call goes on from there. `now` counts what the budget counts, up, modulo 2^32, and at
+ * least once in every segment: else PTEE_STUCK_COUNTER, with `out` valid. What a segment takes is what the model says of
+ * mps2_an386, or what small_measure found. Otherwise as small_run.
+ */
+ptee_status small_run_until(small_t *ctx, uint32_t budget_cycles, ptee_now_t now, small_result *out);
+
+/*
+ * Runs all segments on the input that was given, and raises the cycles of each that small_run_until goes by to those
+ * that passed and `margin_percent` of them. small_init forgets them. PTEE_OK, PTEE_STUCK_COUNTER; PTEE_ENDED also where
+ * an op has run already. Otherwise as small_run.
+ */
+ptee_status small_measure(small_t *ctx, ptee_now_t now, uint32_t margin_percent);
+
+/* How often answers of each exit agreed with the last exit's, among those that were drawn. */
+typedef struct small_stats {
+    uint32_t answered[SMALL_EXITS];
+    uint32_t audited[SMALL_EXITS];
+    uint32_t agreed[SMALL_EXITS];
+    uint32_t share; /* private */
+    uint32_t state; /* private */
+} small_stats;
+
+/*
+ * Clears `stats`; from now on small_audit draws `share` / 65536 of the answers, which ones is for `seed` to say.
+ * PTEE_OK, PTEE_BAD_THRESHOLD (`share` above 65536), PTEE_NULL.
+ */
+ptee_status small_audit_begin(small_stats *stats, uint32_t share, uint32_t seed);
+
+/*
+ * After an exit fired: counts the answer once and, where it is drawn, runs on to the last exit (PTEE_DONE) to see
+ * whether that agrees; else PTEE_OK at once. The arena is then another's: read the logits first. PTEE_NO_ANSWER (nothing
+ * fired since the input was given, or it was counted), PTEE_NULL, PTEE_NOT_INITIALIZED, PTEE_REENTERED, PTEE_KERNEL,
+ * PTEE_CORRUPT, PTEE_GUARD_BROKEN.
+ */
+ptee_status small_audit(small_t *ctx, small_stats *stats);
+
+/*
+ * Selects the thresholds of operating point `point`, a SMALL_POINT_ constant: for the inference whose input was
+ * given and which has not begun, else for the next input. At any time, from an interrupt too. PTEE_OK, PTEE_BAD_POINT,
+ * PTEE_NULL, PTEE_NOT_INITIALIZED; refused, nothing changes.
  */
 ptee_status small_set_operating_point(small_t *ctx, unsigned point);
 
 /*
- * The operating point in force; SMALL_CUSTOM_POINT after small_set_threshold, or where `ctx` is NULL or not
+ * The operating point that was selected last; SMALL_CUSTOM_POINT after small_set_threshold, or where `ctx` is NULL or not
  * initialized.
  */
 int32_t small_operating_point(const small_t *ctx);
 
 /*
- * Exit `exit` fires where its confidence code is at least `threshold`: -128 is always, 128 is never. PTEE_OK,
- * PTEE_BAD_EXIT (the last exit has no threshold), PTEE_BAD_THRESHOLD, PTEE_BUSY, PTEE_NULL, PTEE_NOT_INITIALIZED;
- * refused, nothing changes.
+ * Exit `exit` fires where its confidence code is at least `threshold`: -128 is always, 128 is never. From when on and
+ * from where as small_set_operating_point. PTEE_OK, PTEE_BAD_EXIT (the last exit has no threshold), PTEE_BAD_THRESHOLD,
+ * PTEE_NULL, PTEE_NOT_INITIALIZED; refused, nothing changes.
  */
 ptee_status small_set_threshold(small_t *ctx, unsigned exit, int32_t threshold);
 
