@@ -38,6 +38,9 @@ def profile(
         typer.Option("--map", help="Memory a section lies in; may be repeated.", metavar="SECTION=REGION"),
     ] = None,
     warm: Annotated[bool, typer.Option("--warm", help="Keep the caches from pass to pass.")] = False,
+    any_exit_code: Annotated[
+        bool, typer.Option("--any-exit-code", help="Another exit code than 0 is no failure of the program.")
+    ] = False,
     timeout: Annotated[float, typer.Option(help="Seconds that the run may take.", min=0)] = 600,
     top: Annotated[int, typer.Option(help="How many functions to show; 0 for all.", min=0)] = 20,
     trace_out: Annotated[Path | None, typer.Option(help="Write the trace, block by block, as JSON.")] = None,
@@ -68,6 +71,7 @@ def profile(
         times=times,
         warm=warm,
         words=words or (),
+        any_exit_code=any_exit_code,
         timeout_s=timeout,
     )
     result = profile_of(price(found, core, board))

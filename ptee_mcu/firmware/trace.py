@@ -61,6 +61,7 @@ def trace(
     warm: bool = False,
     words: Sequence[str] = (),
     cwd: Path | None = None,
+    any_exit_code: bool = False,
     timeout_s: float = 600,
 ) -> Trace:
     """Runs `elf` on `machine` and counts what `target`'s memories and caches would have to do.
@@ -78,6 +79,7 @@ def trace(
         warm: whether a pass finds in the caches what the one before it left there; else they are empty.
         words: the program's command line.
         cwd: folder that it opens files in; the current one where None.
+        any_exit_code: whether a program that ends with another code than 0 has done its work all the same.
         timeout_s: limit for the run.
 
     Raises:
@@ -96,9 +98,10 @@ def trace(
         folder = Path(scratch)
         loaded = tracing.plugin(folder)
         done = qemu.run(elf, machine, words=words, timeout_s=timeout_s, cwd=cwd or Path.cwd(), plugin=loaded)
-        if done.exit_code != 0:
+        if done.exit_code != 0 and not any_exit_code:
             raise FirmwareError(
-                f"{elf.name} on {machine.name} ended with code {done.exit_code}:\n{done.stdout.strip()[-2000:]}"
+                f"{elf.name} on {machine.name} ended with code {done.exit_code}:\n{done.stdout.strip()[-2000:]}",
+                hint="where that is no failure, say so with --any-exit-code",
             )
         found = tracing.read(folder)
     if between is None or found.kinds[-1] != UNSTOPPED:

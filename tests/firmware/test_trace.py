@@ -125,6 +125,13 @@ def test_a_program_that_fails_is_not_priced(tmp_path: Path) -> None:
         between(elf, "begin", "finish")
 
 
+def test_a_program_may_end_with_any_code_where_that_is_said(tmp_path: Path) -> None:
+    require("arm-none-eabi-gcc", "qemu-system-arm")
+    elf = program(tmp_path, LOOP.replace("pop {r4, pc}", "movs r0, #4\n    bl fail\n    pop {r4, pc}"), rest=FAIL)
+    found = trace(elf, M4, tiny_board(), between=("begin", "finish"), any_exit_code=True)
+    assert found.instructions.sum() > 0
+
+
 FAIL = """
     .section .text.fail, "ax", %progbits
     .thumb_func
