@@ -22,6 +22,10 @@ class ProjectKind(StrEnum):
     """What is written around the library."""
 
     BARE = "bare"
+    PACK = "pack"
+    ZEPHYR = "zephyr"
+    ARDUINO = "arduino"
+    STM32CUBE = "stm32cube"
 
 
 def build(
@@ -52,7 +56,7 @@ def build(
         Placing | None, typer.Option(help="Where constants lie, instead of the config's target.placement.")
     ] = None,
     project: Annotated[
-        ProjectKind | None, typer.Option(help="Also write a project around the library: `bare` builds and flashes.")
+        ProjectKind | None, typer.Option(help="Also write a project around the library; `bare` builds and flashes.")
     ] = None,
     cmsis_nn: Annotated[
         Path | None, typer.Option(help="Folder of a CMSIS-NN, or its version in the CMSIS-Pack cache.")

@@ -179,7 +179,8 @@ class BuildSection(_Section):
     cmsis_nn: Path | None = None  # a folder, or a version in the CMSIS-Pack cache; the installed 4.0.0 where left out
     crc: bool = False  # NAME_check, also at init: a CRC-32 over every constant
     yield_every_op: bool = False  # NAME_step_op, which runs one op
-    project: Literal["bare"] | None = None  # start-up, linker script and self-test for the board
+    # bare: start-up, linker script and self-test for the board; the others: for builds of their own
+    project: Literal["bare", "pack", "zephyr", "arduino", "stm32cube"] | None = None
 
 
 class Config(_Section):

@@ -62,7 +62,7 @@ def build_project(
     fixed = fixed_bytes(plan, report)
     require_budget(config, plan, fixed)
     artifacts = artifacts.with_files(pictures(plan, fixed))
-    artifacts = with_project(artifacts, plan, inputs, report).with_files(project_files(config, plan, inputs))
+    artifacts = with_project(artifacts, plan, inputs, report).with_files(project_files(config, plan, artifacts, inputs))
     artifacts.write(out)
     work.discard()
     return Built(report, placing, fixed)

@@ -32,6 +32,7 @@ def test_every_file_kind_in_a_package_is_shipped() -> None:
     folders = {
         "ptee_mcu.firmware": "ptee_mcu/firmware",
         "ptee_mcu.templates": "templates",
+        "ptee_mcu.templates.integrations": "templates/integrations",
         "ptee_mcu.templates.ops": "templates/ops",
         "ptee_mcu.templates.project": "templates/project",
         "ptee_mcu.templates.runtime": "templates/runtime",

@@ -9,6 +9,7 @@ from ptee_mcu.budget import check
 from ptee_mcu.config import Config
 from ptee_mcu.cycles.kernels import has_rates
 from ptee_mcu.emit import emit
+from ptee_mcu.emit_integrations import integrations
 from ptee_mcu.emit_project import bare_project
 from ptee_mcu.errors import ConfigError
 from ptee_mcu.golden import golden
@@ -115,9 +116,12 @@ def pictures(plan: Plan, fixed: Fixed) -> Mapping[str, str]:
     return {PICTURE: memory_svg(memory_map(plan, fixed))}
 
 
-def project_files(config: Config, plan: Plan, inputs: Inputs) -> Mapping[str, str | bytes]:
-    """What is written around the library, where the config wants it."""
-    return bare_project(plan, golden(plan, inputs)) if config.build.project == "bare" else {}
+def project_files(config: Config, plan: Plan, artifacts: Artifacts, inputs: Inputs) -> Mapping[str, str | bytes]:
+    """What is written around the library of `artifacts`, where the config wants it."""
+    wanted = config.build.project
+    if wanted == "bare":
+        return bare_project(plan, golden(plan, inputs))
+    return integrations(plan, artifacts.files, name=plan.graph.name, kinds=(wanted,) if wanted else ())
 
 
 def memory_lines(plan: Plan, fixed: Fixed) -> list[str]:
