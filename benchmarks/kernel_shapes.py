@@ -115,6 +115,20 @@ def fully_connected(b: Builder, random: np.random.Generator) -> str:
     return b.linear(x, 1 if random.random() < 0.1 else int(random.integers(1, 65)))
 
 
+def fully_connected_per_channel(b: Builder, random: np.random.Generator) -> str:
+    """ptee_per_channel_fully_connected: arm_convolve_1x1_s8_fast on one pixel."""
+    x = b.cut(HW(*(int(side) for side in random.integers(1, 4, 2))), _channels(random, 80), INPUT)
+    return b.linear(x, int(random.integers(2, 65)), per_channel=True)
+
+
+def transposed_convolution(b: Builder, random: np.random.Generator) -> str:
+    """ptee_transposed_conv2d."""
+    kernel, step = int(random.integers(1, 5)), int(random.choice([1, 2, 2]))
+    x = _cut(b, random, _channels(random, 32), largest=5)
+    padding = Padding.same((kernel - 1) // 2, (kernel - 1) // 2)
+    return b.transposed(x, _channels(random, 16), HW(kernel, kernel), stride=HW(step, step), padding=padding)
+
+
 def average_pool(b: Builder, random: np.random.Generator) -> str:
     """arm_avgpool_s8."""
     return _pooled(b.avg_pool, b, random)
@@ -137,6 +151,23 @@ def addition(b: Builder, random: np.random.Generator) -> str:
     """ptee_add."""
     size, channels = HW(*(int(side) for side in random.integers(1, 17, 2))), _channels(random)
     return b.add(b.cut(size, channels, INPUT), b.cut(size, channels, INPUT, start=1))
+
+
+def table(b: Builder, random: np.random.Generator) -> str:
+    """ptee_lookup."""
+    return b.lookup(_cut(b, random, _channels(random), largest=16))
+
+
+def multiplication(b: Builder, random: np.random.Generator) -> str:
+    """ptee_mul: two tensors of one shape, or a map and a gate per channel."""
+    size, channels = HW(*(int(side) for side in random.integers(1, 17, 2))), _channels(random)
+    second = b.cut(ONE if random.random() < 0.5 else size, channels, INPUT, start=1)
+    return b.mul(b.cut(size, channels, INPUT), second)
+
+
+def parametric_relu(b: Builder, random: np.random.Generator) -> str:
+    """ptee_prelu."""
+    return b.prelu(_cut(b, random, _channels(random), largest=16))
 
 
 def concatenation(b: Builder, random: np.random.Generator) -> str:
@@ -162,12 +193,31 @@ def sliced(b: Builder, random: np.random.Generator) -> str:
     return b.slice(x, (1, -(-h // step.h), -(-w // step.w), c - first), step=step, channel_start=first)
 
 
+def reshaped(b: Builder, random: np.random.Generator) -> str:
+    """ptee_reshape."""
+    _, h, w, c = b.shape(x := _cut(b, random, _channels(random)))
+    return b.reshape(x, (1, w, h, c))
+
+
+def enlarged(b: Builder, random: np.random.Generator) -> str:
+    """ptee_resize."""
+    scale = HW(*(int(side) for side in random.integers(1, 4, 2)))
+    return b.resize(_cut(b, random, _channels(random, 40), largest=6), scale)
+
+
+def averaged(b: Builder, random: np.random.Generator) -> str:
+    """ptee_mean."""
+    return b.mean(_cut(b, random, _channels(random)))
+
+
 LAYERS: Mapping[str, Layer] = MappingProxyType(
     {
         layer.__name__: layer
         for layer in (
             convolution, pointwise, depthwise_3x3, depthwise_columns, depthwise_tiled, depthwise_direct,
             fully_connected, average_pool, max_pool, addition, concatenation, padded, sliced,
+            table, multiplication, parametric_relu,
+            fully_connected_per_channel, transposed_convolution, reshaped, enlarged, averaged,
         )
     }
 )  # fmt: skip

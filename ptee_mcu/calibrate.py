@@ -44,7 +44,8 @@ def calibrate(graph: Graph, x: Float, *, observer: Observer = "mse", progress: P
     """Ranges over inputs `x` (N, ...), normalised as the network expects them.
 
     "minmax" keeps every value; "percentile" drops 0.01 % at each end; "mse" clips where the int8 rounding and
-    clipping errors together are least. What an exit answers with always keeps every value.
+    clipping errors together are least. What an exit answers with always keeps every value, and the output of an op with
+    bounds, such as Sigmoid, has those.
 
     Raises:
         DataError: where `x` is empty, not finite, or not shaped like the network's input.
@@ -63,7 +64,8 @@ def calibrate(graph: Graph, x: Float, *, observer: Observer = "mse", progress: P
             sums[name] = sums.get(name, np.zeros(value.shape[-1])) + total
         if progress:
             progress(min(start + _BATCH, len(x)), passes * len(x))
-    full = {name: Range(lows[name], highs[name]) for name in lows}
+    bounds = {node.output: Range(*node.op.bounds) for node in graph.nodes if node.op.bounds and node.output in lows}
+    full = {name: Range(lows[name], highs[name]) for name in lows} | bounds
     means = {name: total / len(x) for name, total in sums.items()}
     if observer == "minmax":
         return Ranges(full, means)
@@ -76,7 +78,7 @@ def calibrate(graph: Graph, x: Float, *, observer: Observer = "mse", progress: P
     shrink = _percentile if observer == "percentile" else _least_error
     shrunk = {name: shrink(histograms[name], full[name]) for name in full}
     # Clipped logits would tie where the float ones do not.
-    return Ranges(shrunk | {name: full[name] for name in outputs}, means)
+    return Ranges(shrunk | {name: full[name] for name in outputs} | bounds, means)
 
 
 def _check(graph: Graph, x: Float) -> None:

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
-from passes.networks import residual_network
+from passes.networks import Net, residual_network
 
-from ptee_mcu.calibrate import calibrate
+from ptee_mcu.calibrate import Observer, Range, calibrate
 from ptee_mcu.errors import DataError
 from ptee_mcu.graph import walk
+from ptee_mcu.ops import Add, Flatten, Sigmoid, Tanh
 from ptee_mcu.passes.fold import fold
 
 
@@ -75,3 +76,13 @@ def test_calibration_inputs_with_nan_are_an_error() -> None:
     x[0, 0, 0, 0] = np.nan
     with pytest.raises(DataError, match=r"1 calibration values are NaN"):
         calibrate(fold(graph), x)
+
+
+@pytest.mark.parametrize("observer", ["minmax", "percentile", "mse"])
+def test_the_output_of_a_bounded_function_has_its_bounds_whatever_was_observed(observer: Observer) -> None:
+    net = Net((1, 4, 4, 2))
+    gate, swing = net.add(Sigmoid(), "x"), net.add(Tanh(), "x")
+    both = net.linear(net.add(Flatten(), net.add(Add(), gate, swing)), 3, 32)
+    graph = net.graph(both)
+    ranges = calibrate(graph, 0.1 * net.inputs(20), observer=observer)
+    assert (ranges.of[gate], ranges.of[swing]) == (Range(0.0, 1.0), Range(-1.0, 1.0))

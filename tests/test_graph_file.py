@@ -24,14 +24,25 @@ from ptee_mcu.ops import (
     Clamp,
     Concat,
     Conv2d,
+    ConvTranspose2d,
     Dropout,
     Flatten,
+    HardSigmoid,
+    HardSwish,
+    LeakyReLU,
     Linear,
     MaxPool2d,
+    Mul,
     Op,
     Pad,
+    PReLU,
+    Reshape,
+    ResizeNearest,
+    Sigmoid,
+    SiLU,
     Slice,
     Span,
+    Tanh,
 )
 from ptee_mcu.passes.fold import fold
 from ptee_mcu.tensor import HW, Padding, readonly
@@ -65,6 +76,12 @@ ops: st.SearchStrategy[Op] = st.one_of(
     st.builds(Pad, paddings, small, st.sampled_from([0, 2])),
     st.builds(Add, acts),
     st.just(Concat()),
+    st.builds(Mul, acts),
+    st.sampled_from([HardSigmoid(), HardSwish(), PReLU(), Sigmoid(), SiLU(), Tanh()]),
+    st.builds(LeakyReLU, st.floats(0, 1)),
+    st.builds(ConvTranspose2d, sizes, paddings, sizes, acts),
+    st.builds(ResizeNearest, sizes),
+    st.just(Reshape((1, 8, 32, 2))),
     st.builds(Slice, st.just(Span(0, 3, 2)), st.just(Span(1, 3)), st.just(Span(0, 2))),
 )
 
@@ -79,16 +96,22 @@ def graphs(draw: st.DrawFn) -> Graph:
         arrays = {}
         if isinstance(op, Conv2d):
             arrays = {"weight": rng.normal(size=(4, 2, 2, shape[3] // op.groups))}
+        if isinstance(op, ConvTranspose2d):
+            arrays = {"weight": rng.normal(size=(2, 2, 2, shape[3]))}
+        if isinstance(op, PReLU):
+            arrays = {"slope": rng.normal(size=shape[3])}
         if isinstance(op, BatchNorm):
             arrays = {role: rng.uniform(1, 2, shape[3]) for role in ("weight", "bias", "mean", "var")}
         frozen = MappingProxyType({role: readonly(value, np.float32) for role, value in arrays.items()})
         if (isinstance(op, Slice) and min(shape[1:3]) < 3) or shape[3] % 2:
             continue
         try:
-            after = op.output_shape([shape] * (2 if isinstance(op, Add | Concat) else 1), frozen)
+            after = op.output_shape([shape] * (2 if isinstance(op, Add | Concat | Mul) else 1), frozen)
         except ModelError:
             continue
-        nodes.append(Node(name, op, (tensor,) * (2 if isinstance(op, Add | Concat) else 1), name, frozen, module=name))
+        nodes.append(
+            Node(name, op, (tensor,) * (2 if isinstance(op, Add | Concat | Mul) else 1), name, frozen, module=name)
+        )
         taps.append(Tap(name, name))
         tensor, shape = name, after
     params = {"weight": readonly(rng.normal(size=(3, prod(shape))), np.float32)}
@@ -103,7 +126,8 @@ def graphs(draw: st.DrawFn) -> Graph:
 
 def test_the_property_covers_every_op() -> None:
     assert set(OPS.values()) == {
-        Clamp, Dropout, BatchNorm, Conv2d, MaxPool2d, AvgPool2d, Pad, Add, Concat, Slice, Flatten, Linear
+        Clamp, Dropout, BatchNorm, Conv2d, MaxPool2d, AvgPool2d, Pad, Add, Concat, Slice, Flatten, Linear,
+        ConvTranspose2d, Reshape, ResizeNearest, Mul, PReLU, HardSigmoid, HardSwish, LeakyReLU, Sigmoid, SiLU, Tanh,
     }  # fmt: skip
 
 

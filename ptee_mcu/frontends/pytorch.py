@@ -11,19 +11,13 @@ from torch.export import ExportedProgram
 
 from ptee_mcu.errors import ModelError
 from ptee_mcu.frontends.pytorch_ops import CONVERTERS, SUPPORTED
-from ptee_mcu.frontends.pytorch_trace import Call, Trace, Value, base_name, module_paths, refuse
+from ptee_mcu.frontends.pytorch_trace import Call, Trace, Value, base_name, module_paths, nhwc, refuse
 from ptee_mcu.graph import Exit, Graph, Tap, make_graph, needed
 from ptee_mcu.tensor import Shape
 
 _HINTS = {
     "chunk": "channel splits and shuffles have no int8 form here; use a plain residual or concatenated block",
     "gelu": "replace it by ReLU or ReLU6 and train again",
-    "hardsigmoid": "squeeze-and-excitation needs a multiplication, which has no int8 form here; remove the block",
-    "hardswish": "replace it by ReLU or ReLU6 and train again",
-    "leaky_relu": "replace it by ReLU or ReLU6 and train again",
-    "mul": "use BatchNorm for a constant scale; gating and attention have no int8 form here",
-    "sigmoid": "end the network at its logits; inside the network use ReLU or ReLU6",
-    "silu": "replace it by ReLU or ReLU6 and train again",
 }
 
 
@@ -32,7 +26,7 @@ def capture(module: nn.Module, example: torch.Tensor, *, name: str, taps: Sequen
 
     Args:
         module: the network; its mode and parameters are left as they were.
-        example: one float32 input, (1, C, H, W) or (1, F).
+        example: one float32 input, (1, C, H, W), (1, C, L) or (1, F).
         name: of the graph.
         taps: paths of the submodules behind whose outputs an exit may attach, such as "layer1.0".
 
@@ -40,13 +34,21 @@ def capture(module: nn.Module, example: torch.Tensor, *, name: str, taps: Sequen
         UnsupportedOpError: naming op, module and source line, where an operation has no counterpart.
         ModelError: where the network cannot be traced, has several outputs, or a tap names no submodule.
     """
-    if example.dim() not in (2, 4) or example.shape[0] != 1 or example.dtype != torch.float32:
+    if example.dim() not in (2, 3, 4) or example.shape[0] != 1 or example.dtype != torch.float32:
         raise ModelError(
             f"{name}: the example input is {example.dtype} of shape {tuple(example.shape)}",
-            hint="pass one float32 input of shape (1, channels, height, width) or (1, features)",
+            hint="pass one float32 input of shape (1, channels, height, width), (1, channels, length) or (1, features)",
         )
-    program = _export(module, example, name)
-    trace = Trace(_nhwc(tuple(example.shape)))
+    return capture_program(_export(module, example, name), name=name, taps=taps)
+
+
+def capture_program(program: ExportedProgram, *, name: str, taps: Sequence[str] = ()) -> Graph:
+    """As `capture`, from what torch.export made of a module in eval mode, on one input of batch 1.
+
+    Raises:
+        UnsupportedOpError, ModelError: as `capture`, or where the program has not one input of fixed shape.
+    """
+    trace = Trace(nhwc(_input_shape(program, name)))
     _read_parameters(program, trace)
     for node in program.graph.nodes:
         if node.op == "call_function":
@@ -66,8 +68,17 @@ def capture(module: nn.Module, example: torch.Tensor, *, name: str, taps: Sequen
     )
 
 
-def _nhwc(shape: Shape) -> Shape:
-    return (shape[0], *shape[2:], shape[1])
+def _input_shape(program: ExportedProgram, name: str) -> Shape:
+    """The one input's, (1, C, H, W), (1, C, L) or (1, F)."""
+    given = set(program.graph_signature.user_inputs)
+    shapes = [node.meta["val"].shape for node in program.graph.nodes if node.op == "placeholder" and node.name in given]
+    if len(shapes) != 1 or not all(isinstance(side, int) for side in shapes[0]) or shapes[0][0] != 1:
+        said = ", ".join(str(tuple(shape)) for shape in shapes) or "none"
+        raise ModelError(
+            f"{name}: takes inputs of shape {said}; one of fixed shape with batch 1 is expected",
+            hint="export it again with one example input of batch 1 and no dynamic shapes",
+        )
+    return tuple(shapes[0])
 
 
 @contextmanager

@@ -4,29 +4,60 @@ from dataclasses import replace
 
 import numpy as np
 
-from ptee_mcu.frontends.pytorch_trace import Call, Value, base_name
-from ptee_mcu.ops import Activation, Add, AvgPool2d, BatchNorm, Clamp, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Pad
+from ptee_mcu.frontends.pytorch_trace import Call, Value, base_name, nhwc
+from ptee_mcu.ops import (
+    Activation,
+    Add,
+    AvgPool2d,
+    BatchNorm,
+    Clamp,
+    Conv2d,
+    ConvTranspose2d,
+    Dropout,
+    Flatten,
+    Linear,
+    MaxPool2d,
+    Pad,
+)
 from ptee_mcu.tensor import HW, Float, Padding, window_shape
 
 
 def conv2d(call: Call) -> Value:
-    """Conv2d, OIHW weights as OHWI; takes in a zero padding of H and W before it."""
-    x = call.value("input", rank=4)
-    weight = call.array("weight").transpose(0, 2, 3, 1)
-    kernel, stride, dilation = HW(*weight.shape[1:3]), HW(*call.pair("stride")), HW(*call.pair("dilation"))
+    """Conv2d, OIHW weights as OHWI; takes in a zero padding of H and W before it. A line is a map of height 1."""
+    x = call.value("input", rank=call.map_rank)
+    weight = _ohwi(call.array("weight"))
+    kernel = HW(*weight.shape[1:3])
+    stride, dilation = HW(*call.pair("stride", height=1)), HW(*call.pair("dilation", height=1))
     padding = _same(kernel, dilation) if call["padding"] == "same" else _padding(call)
     pad = call.trace.producer(x)
     if pad is not None and isinstance(pad.op, Pad) and not (pad.op.channels_before or pad.op.channels_after):
         # PyTorch has no uneven padding in its convolution, the graph has: zeros are zeros.
         padding, before = _sum(padding, pad.op.padding), pad.inputs[0]
         _, h, w, c = call.trace.shapes[before]
-        x = Value(before, (1, c, h, w))
+        x = Value(before, (1, c, h, w))  # whose shape nothing reads: a convolution makes another
     op = Conv2d(stride, padding, dilation, call["groups"])
     return call.emit(op, x, weight=weight, bias=call.optional_array("bias"))
 
 
 def _padding(call: Call) -> Padding:
-    return Padding() if call["padding"] == "valid" else Padding.same(*call.pair("padding"))
+    return Padding() if call["padding"] == "valid" else Padding.same(*call.pair("padding", height=0))
+
+
+def _ohwi(weight: Float) -> Float:
+    """OIHW, or OIW of a line, as OHWI."""
+    return weight.transpose(0, 2, 3, 1) if weight.ndim == 4 else weight.transpose(0, 2, 1)[:, None]
+
+
+def conv_transpose2d(call: Call) -> Value:
+    """ConvTranspose2d, IOHW weights as OHWI."""
+    x = call.value("input", rank=call.map_rank)
+    dilation, groups = call.pair("dilation", height=1), call["groups"]
+    if dilation != (1, 1) or groups != 1:
+        raise call.refuse(f"has a dilation of {call['dilation']} and {groups} groups", "only 1 is supported")
+    weight = _ohwi(call.array("weight").swapaxes(0, 1))
+    stride, more = HW(*call.pair("stride", height=1)), HW(*call.pair("output_padding", height=0))
+    op = ConvTranspose2d(stride, Padding.same(*call.pair("padding", height=0)), more)
+    return call.emit(op, x, weight=weight, bias=call.optional_array("bias"))
 
 
 def _same(kernel: HW, dilation: HW) -> Padding:
@@ -119,37 +150,35 @@ def _clamp(call: Call, low: float | None, high: float | None) -> Value:
 
 def max_pool2d(call: Call) -> Value:
     """MaxPool2d."""
-    if call.pair("dilation") != (1, 1):
+    if call.pair("dilation", height=1) != (1, 1):
         raise call.refuse(f"has a dilation of {call['dilation']}", "only 1 is supported")
     return _pool(call, MaxPool2d)
 
 
 def avg_pool2d(call: Call) -> Value:
     """AvgPool2d, which never counts padding."""
-    if call["count_include_pad"] and call.pair("padding") != (0, 0):
+    if call["count_include_pad"] and call.pair("padding", height=0) != (0, 0):
         raise call.refuse("counts its padding in the mean", "set count_include_pad=False")
-    if call["divisor_override"] is not None:
+    if len(call.shape) == 4 and call["divisor_override"] is not None:
         raise call.refuse(f"divides by {call['divisor_override']}", "leave divisor_override unset")
     return _pool(call, AvgPool2d)
 
 
 def _pool(call: Call, make: type[MaxPool2d] | type[AvgPool2d]) -> Value:
-    x = call.value(rank=4)
-    kernel = HW(*call.pair("kernel_size"))
-    stride = HW(*call.pair("stride")) if call["stride"] else kernel
-    padding = Padding.same(*call.pair("padding"))
-    size = window_shape(HW(*x.shape[2:]), kernel, stride, padding)
-    if (size.h, size.w) != call.shape[2:]:
-        raise call.refuse(
-            f"rounds its output up to {call.shape[2]}x{call.shape[3]} (ceil_mode)", "set ceil_mode=False and pad before"
-        )
+    x = call.value(rank=call.map_rank)
+    kernel = HW(*call.pair("kernel_size", height=1))
+    stride = HW(*call.pair("stride", height=1)) if call["stride"] else kernel
+    padding = Padding.same(*call.pair("padding", height=0))
+    (_, h, w, _), (_, out_h, out_w, _) = nhwc(x.shape), nhwc(call.shape)
+    if window_shape(HW(h, w), kernel, stride, padding) != HW(out_h, out_w):
+        raise call.refuse(f"rounds its output up to {out_h}x{out_w} (ceil_mode)", "set ceil_mode=False and pad before")
     return call.emit(make(kernel, stride, padding), x)
 
 
 def adaptive_avg_pool2d(call: Call) -> Value:
     """AvgPool2d where all windows have one size; nothing where the size stays."""
-    x = call.value(rank=4)
-    (h, w), (out_h, out_w) = x.shape[2:], call.shape[2:]
+    x = call.value(rank=call.map_rank)
+    (_, h, w, _), (_, out_h, out_w, _) = nhwc(x.shape), nhwc(call.shape)
     if h % out_h or w % out_w:
         raise call.refuse(
             f"pools {h}x{w} to {out_h}x{out_w} by windows of uneven size", "choose a size that divides both"
@@ -159,14 +188,17 @@ def adaptive_avg_pool2d(call: Call) -> Value:
 
 
 def mean(call: Call) -> Value:
-    """AvgPool2d over all of H, W or both."""
-    x = call.value(rank=4)
-    dims = {dim % 4 for dim in call["dim"] or range(4)}
-    if not dims <= {2, 3} or (len(dims) == 1 and not call["keepdim"]):
+    """AvgPool2d over all of H, W or both, or over the length of a line."""
+    x = call.value()
+    rank = len(x.shape)
+    dims = {dim % rank for dim in call["dim"] or range(rank)}
+    spatial = set(range(2, rank))
+    if rank not in (3, 4) or not dims <= spatial or (dims != spatial and not call["keepdim"]):
         raise call.refuse(
-            f"averages dimensions {sorted(dims)} of (1, C, H, W)", "only means over H and W are supported"
+            f"averages dimensions {sorted(dims)} of {x.shape}", "only means over H and W of (1, C, H, W) are supported"
         )
-    window = HW(x.shape[2] if 2 in dims else 1, x.shape[3] if 3 in dims else 1)
+    _, h, w, _ = nhwc(x.shape)
+    window = HW(h if rank - 2 in dims and rank == 4 else 1, w if rank - 1 in dims else 1)
     pooled = x if window == HW(1, 1) else call.emit(AvgPool2d(window, window), x)
     return pooled if call["keepdim"] else call.emit(Flatten(), pooled, label="flatten")
 
@@ -183,7 +215,7 @@ def add(call: Call) -> Value:
 
 def dropout(call: Call) -> Value:
     """Dropout, which training needs."""
-    x = call.value("input", flattened=True)
+    x = call.value("self" if base_name(call.node).endswith("_") else "input", flattened=True)
     return replace(call.emit(Dropout(call["p"]), x), order=x.order) if call["p"] > 0 else x
 
 

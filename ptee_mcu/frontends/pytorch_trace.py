@@ -87,9 +87,21 @@ class Call:
         """Shape of the result in PyTorch."""
         return tuple(self.node.meta["val"].shape)
 
-    def pair(self, name: str) -> tuple[int, int]:
-        """The argument `name` for height and width, whether given once or twice."""
+    @property
+    def map_rank(self) -> int:
+        """Dimensions of the feature maps that the op is for: (N, C, L) where its name has 1d, or (N, C, H, W)."""
+        return 3 if "1d" in base_name(self.node) else 4
+
+    def pair(self, name: str, *, height: int | None = None) -> tuple[int, int]:
+        """The argument `name` for height and width, whether given once or twice.
+
+        Args:
+            name: of the argument.
+            height: what it is along height where the call has one spatial dimension only.
+        """
         values = self[name]
+        if height is not None and len(self.shape) == 3:
+            return height, int(values if isinstance(values, int) else values[0])
         both = [values] * 2 if isinstance(values, int) else list(values)
         both = both * 2 if len(both) == 1 else both
         return int(both[0]), int(both[1])
@@ -172,6 +184,11 @@ class Call:
         if kind.startswith("torch.nn.modules.") and ".container." not in kind:
             owner = owner or path
         return owner or ".".join(part for part in (path, label) if part)
+
+
+def nhwc(shape: Shape) -> Shape:
+    """The graph's shape of PyTorch's (N, C, H, W), (N, C, L), which is a map of height 1, or (N, F)."""
+    return (shape[0], *[1] * (len(shape) == 3), *shape[2:], shape[1])
 
 
 def base_name(node: fx.Node) -> str:

@@ -87,6 +87,7 @@ class Op(ABC):
     __slots__ = ()
 
     same_quant: ClassVar[bool] = False  # True: inputs and output share one int8 code
+    bounds: ClassVar[tuple[float, float] | None] = None  # of the output whatever the input; None: what data shows
 
     @abstractmethod
     def output_shape(self, inputs: Sequence[Shape], params: Params) -> Shape:

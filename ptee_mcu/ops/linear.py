@@ -1,7 +1,7 @@
 """Fully connected layer: float attributes and int8 twin."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import ClassVar
 
@@ -10,7 +10,7 @@ import numpy as np
 from ptee_mcu.errors import ModelError
 from ptee_mcu.isa import Isa
 from ptee_mcu.ops.base import Activation, Constants, Counts, Op, Params, QOp, Reads, Traffic, Work
-from ptee_mcu.ops.conv_work import loaded_width
+from ptee_mcu.ops.conv_work import loaded_width, pointwise
 from ptee_mcu.ops.weights import quantize_weights
 from ptee_mcu.requant import Requant
 from ptee_mcu.tensor import Float, Int8, Int32, QTensor, Quant, Shape, readonly
@@ -50,7 +50,11 @@ class Linear(Op):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QFullyConnected(QOp):
-    """Int8 fully connected layer, arm_fully_connected_s8 of CMSIS-NN 4.0.0; one rescale pair."""
+    """Int8 fully connected layer: one rescale pair, or an imported one's pair per output.
+
+    arm_fully_connected_s8 of CMSIS-NN 4.0.0; with a pair per output arm_convolve_1x1_s8_fast on one pixel, whatever the
+    release.
+    """
 
     template: ClassVar[str] = "fully_connected"
 
@@ -63,18 +67,28 @@ class QFullyConnected(QOp):
     act_max: int
 
     @property
+    def is_per_channel(self) -> bool:
+        """True where outputs have rescale pairs of their own: as many as there are outputs, but for a single one."""
+        return self.requant.channels > 1
+
+    @property
     def constants(self) -> Constants:
-        """Weights (out, in), and the bias with what the input's offset adds to each sum already in it.
+        """Weights (out, in), the bias with what the input's offset adds to each sum already in it, pairs per output.
 
         Every release of CMSIS-NN computes the same sum from that; `check_accumulator` bounds it, whatever the input.
         """
         sums = self.bias + self.input_offset * self.weights.sum(axis=1, dtype=np.int64)
-        return {"weights": self.weights, "bias": readonly(sums, np.int32)}
+        both: Constants = {"weights": self.weights, "bias": readonly(sums, np.int32)}
+        if not self.is_per_channel:
+            return both
+        return {**both, "multiplier": self.requant.multiplier, "shift": self.requant.shift}
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         """(1, out)."""
         if prod(inputs[0]) != self.weights.shape[1]:
             raise ModelError(f"QFullyConnected: weights {self.weights.shape} on {prod(inputs[0])} features")
+        if self.requant.channels not in (1, self.weights.shape[0]):
+            raise ModelError(f"QFullyConnected: {self.requant.channels} rescale pairs for weights {self.weights.shape}")
         return (1, self.weights.shape[0])
 
     def counts(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Counts:
@@ -82,8 +96,13 @@ class QFullyConnected(QOp):
         return Counts(self.weights.size, 0)
 
     def work(self, inputs: Sequence[QTensor], output: QTensor, isa: Isa) -> Work:
-        """Of arm_nn_vec_mat_mult_t_s8, CMSIS-NN 4.0.0: two rows of weights at a time (MVE and scalar: three)."""
+        """Of arm_nn_vec_mat_mult_t_s8, CMSIS-NN 4.0.0: two rows of weights at a time (MVE and scalar: three).
+
+        With a pair per output, of arm_nn_mat_mult_nt_t_s8 on one pixel.
+        """
         out, features = self.weights.shape
+        if self.is_per_channel:
+            return replace(pointwise(1, features, out, isa), kernel="ptee_per_channel_fully_connected")
         rows, left = divmod(out, 2 if isa is Isa.DSP else 3)
         lanes = {Isa.SCALAR: 1, Isa.DSP: 4, Isa.MVE: 16}[isa]
         steps, rest = divmod(features, lanes) if isa is Isa.DSP else (-(-features // lanes), 0)

@@ -6,9 +6,19 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ptee_mcu.ops import QConv2d, QDepthwiseConv2d, QFullyConnected, QOp, QPad, QSlice
+from ptee_mcu.ops import (
+    QConv2d,
+    QConvTranspose2d,
+    QDepthwiseConv2d,
+    QFullyConnected,
+    QOp,
+    QPad,
+    QSlice,
+)
 from ptee_mcu.passes.dead_codes import Bools, Shares, known_facts
+from ptee_mcu.passes.dead_elementwise import Pointwise, thin_elementwise
 from ptee_mcu.passes.dead_keep import kept_channels
+from ptee_mcu.passes.dead_moves import Moved, thin_moved
 from ptee_mcu.quant_graph import QNode, QuantGraph
 from ptee_mcu.requant import Requant
 from ptee_mcu.tensor import Int32, QTensor, readonly
@@ -100,13 +110,17 @@ def _thin_node(node: QNode, shares: Shares | None, keep: Mapping[str, Bools]) ->
     source, output = keep[node.inputs[0]], keep[node.output]
     if all(keep[tensor].all() for tensor in (*node.inputs, node.output)):
         return node
+    if isinstance(node.op, Moved):
+        return replace(node, op=thin_moved(node.op, output))
+    if isinstance(node.op, Pointwise):
+        return replace(node, op=thin_elementwise(node.op, output))
     return replace(node, op=_thin_op(node.op, shares, source, output))
 
 
 def _thin_op(op: QOp, shares: Shares | None, source: Bools, output: Bools) -> QOp:
     """The op on the kept channels of its first input, making the kept channels of its output."""
     match op:
-        case QConv2d():
+        case QConv2d() | QConvTranspose2d():
             assert shares is not None
             weights = readonly(op.weights[output][..., source], np.int8)
             bias = _folded(op.bias, shares, source)[output]
@@ -115,7 +129,9 @@ def _thin_op(op: QOp, shares: Shares | None, source: Bools, output: Bools) -> QO
             assert shares is not None
             rows = op.weights.reshape(len(output), -1, len(source))[output][..., source]
             weights = readonly(rows.reshape(len(rows), -1), np.int8)
-            return replace(op, weights=weights, bias=readonly(_folded(op.bias, shares, source)[output], np.int32))
+            pairs = _thin_pairs(op.requant, output) if op.is_per_channel else op.requant
+            bias = readonly(_folded(op.bias, shares, source)[output], np.int32)
+            return replace(op, weights=weights, bias=bias, requant=pairs)
         case QDepthwiseConv2d():
             weights, bias = readonly(op.weights[..., output], np.int8), readonly(op.bias[output], np.int32)
             return replace(op, weights=weights, bias=bias, requant=_thin_pairs(op.requant, output))

@@ -13,6 +13,7 @@ from ptee_mcu.ops import (
     QAvgPool2d,
     QConcat,
     QConv2d,
+    QConvTranspose2d,
     QDepthwiseConv2d,
     QFullyConnected,
     QMaxPool2d,
@@ -22,12 +23,14 @@ from ptee_mcu.ops import (
 )
 from ptee_mcu.ops.add import LEFT_SHIFT
 from ptee_mcu.ops.weights import check_accumulator
+from ptee_mcu.passes.dead_elementwise import Pointwise, elementwise_bounds
+from ptee_mcu.passes.dead_moves import Moved, moved_bounds
 from ptee_mcu.quant_graph import QNode, QuantGraph
 from ptee_mcu.requant import Int64, Requant, requantize
 from ptee_mcu.tensor import INT8_MAX, INT8_MIN
 
 Bools: TypeAlias = npt.NDArray[np.bool_]
-Weighted: TypeAlias = QConv2d | QDepthwiseConv2d | QFullyConnected
+Weighted: TypeAlias = QConv2d | QConvTranspose2d | QDepthwiseConv2d | QFullyConnected
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,6 +89,11 @@ def known_facts(graph: QuantGraph) -> Facts:
         if isinstance(node.op, Weighted):
             shares[node.name] = _shares(graph, node, inputs[0])
             codes[node.output] = _rescaled(node.op, shares[node.name])
+        elif isinstance(node.op, Moved):
+            channels = graph.tensors[node.output].shape[-1]
+            codes[node.output] = Codes(*moved_bounds(node.op, (inputs[0].low, inputs[0].high), channels))
+        elif isinstance(node.op, Pointwise):
+            codes[node.output] = Codes(*elementwise_bounds(node.op, [(x.low, x.high) for x in inputs]))
         else:
             codes[node.output] = _passed(node.op, inputs, graph.tensors[node.output].shape[-1])
     return Facts(MappingProxyType(codes), MappingProxyType(shares))
@@ -129,6 +137,9 @@ def _inside(graph: QuantGraph, node: QNode) -> tuple[Bools, Bools]:
     if isinstance(op, QFullyConnected):
         taps = op.weights.shape[1] // shape[-1]
         return np.ones(taps, np.bool_), np.ones(taps, np.bool_)
+    if isinstance(op, QConvTranspose2d):  # each output sees some taps
+        taps = op.kernel.h * op.kernel.w
+        return np.ones(taps, np.bool_), np.zeros(taps, np.bool_)
     assert isinstance(op, QConv2d | QDepthwiseConv2d)
     _, out_h, out_w, _ = graph.tensors[node.output].shape
     rows = _seen(op.kernel.h, op.stride.h, op.dilation.h, op.padding.top, shape[1], out_h)

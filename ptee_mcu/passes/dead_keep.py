@@ -10,10 +10,17 @@ from ptee_mcu.ops import (
     QAvgPool2d,
     QConcat,
     QConv2d,
+    QConvTranspose2d,
     QDepthwiseConv2d,
     QFullyConnected,
+    QLookup,
     QMaxPool2d,
+    QMean,
+    QMul,
     QPad,
+    QPReLU,
+    QReshape,
+    QResizeNearest,
     QSlice,
 )
 from ptee_mcu.passes.dead_codes import Bools, Facts
@@ -54,7 +61,7 @@ def _complete(graph: QuantGraph, facts: Facts, keep: Keep) -> None:
     while before != (now := sum(int(mask.sum()) for mask in keep.values())):
         before = now
         for node in reversed(graph.nodes):
-            if isinstance(node.op, QConv2d | QFullyConnected):
+            if isinstance(node.op, QConv2d | QConvTranspose2d | QFullyConnected):
                 reads = _reads(node, facts)
                 keep[node.inputs[0]][:] |= reads[keep[node.output]].any(axis=0)
                 continue
@@ -76,19 +83,23 @@ def _reads(node: QNode, facts: Facts) -> Bools:
 
 def _tied(node: QNode, inputs: Sequence[Bools], output: Bools) -> list[tuple[Bools, ...]]:
     """Groups of views of one length each: channel i of one stays iff channel i of the others does."""
+    tied: list[tuple[Bools, ...]]
     match node.op:
-        case QMaxPool2d() | QAvgPool2d() | QAdd():
-            return [(*inputs, output)]
+        case QMaxPool2d() | QAvgPool2d() | QAdd() | QMul() | QLookup() | QPReLU() | QMean() | QResizeNearest():
+            tied = [(*inputs, output)]
         case QDepthwiseConv2d():
-            return [(inputs[0], *output.reshape(len(inputs[0]), -1).T)]
+            tied = [(inputs[0], *output.reshape(len(inputs[0]), -1).T)]
+        case QReshape() if len(output) % len(inputs[0]) == 0:  # channel i of the output holds channel i % C
+            tied = [(inputs[0], *output.reshape(-1, len(inputs[0])))]
         case QConcat():
             starts = np.cumsum([0, *map(len, inputs)])
-            return [(mask, output[start : start + len(mask)]) for mask, start in zip(inputs, starts, strict=False)]
+            tied = [(mask, output[start : start + len(mask)]) for mask, start in zip(inputs, starts, strict=False)]
         case QPad(channels_before=before):
-            return [(inputs[0], output[before : before + len(inputs[0])])]
+            tied = [(inputs[0], output[before : before + len(inputs[0])])]
         case QSlice(channel_start=start):
-            return [(inputs[0][start : start + len(output)], output)]
+            tied = [(inputs[0][start : start + len(output)], output)]
         case _:
             for mask in (*inputs, output):  # an op that is not known here loses nothing
                 mask[:] = True
-            return []
+            tied = []
+    return tied

@@ -1,4 +1,4 @@
-"""Rewrites a trained float graph into the ops that int8 has: BatchNorm, activations, Dropout and Flatten vanish."""
+"""Rewrites a trained float graph into the ops that int8 has: BatchNorm, constants, clamps, Dropout, Flatten vanish."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,10 +17,16 @@ from ptee_mcu.ops import (
     Clamp,
     Concat,
     Conv2d,
+    ConvTranspose2d,
     Dropout,
+    Elementwise,
     Flatten,
+    LeakyReLU,
     Linear,
     MaxPool2d,
+    Mul,
+    PReLU,
+    Reshape,
     Slice,
     Span,
 )
@@ -31,12 +37,13 @@ _UNIT = HW(1, 1)
 
 
 def fold(graph: Graph) -> Graph:
-    """The same function of the input, as Conv2d, Linear, pools, Add, Concat, Pad and Slice with fused activations.
+    """The same function of the input, in the ops that have an int8 form, with clamps fused.
 
     Raises:
         UnsupportedOpError: where an op has no int8 form at its place.
     """
-    for rewrite in (_drop_unused, _drop_dropout, _drop_flatten, _fold_batch_norm, _fuse_clamp, _split_groups):
+    rewrites = (_drop_unused, _drop_dropout, _drop_flatten, _fold_affine, _merge_slopes, _fuse_clamp, _split_groups)
+    for rewrite in rewrites:
         graph = rewrite(graph)
     return graph
 
@@ -90,9 +97,9 @@ def _drop_flatten(graph: Graph) -> Graph:
 
 def _require_linear_readers(graph: Graph, flatten: Node) -> None:
     for reader in graph.consumers(flatten.output):
-        if isinstance(reader.op, Clamp | Flatten):
+        if isinstance(reader.op, Clamp | Flatten | Elementwise):
             _require_linear_readers(graph, reader)
-        elif not isinstance(reader.op, Linear):
+        elif not isinstance(reader.op, Linear | Reshape):  # both read the bytes as they lie
             raise UnsupportedOpError(
                 f"{reader.name}: {type(reader.op).__name__} on the flattened tensor of {flatten.name}",
                 hint="only Linear layers may read a flattened feature map",
@@ -114,46 +121,70 @@ def _fuse_pairs(graph: Graph, fuse: Callable[[Node, Node], Node | None]) -> Grap
     return _rebuild(graph, nodes)
 
 
-def _fold_batch_norm(graph: Graph) -> Graph:
-    graph = _fuse_pairs(graph, _batch_norm_into_producer)
-    return _rebuild(graph, [_batch_norm_alone(graph, node) for node in graph.nodes])
+def _fold_affine(graph: Graph) -> Graph:
+    graph = _fuse_pairs(graph, _affine_into_producer)
+    return _rebuild(graph, [_affine_alone(graph, node) for node in graph.nodes])
 
 
-def _batch_norm_into_producer(producer: Node, node: Node) -> Node | None:
-    if not isinstance(node.op, BatchNorm) or not isinstance(producer.op, Conv2d | Linear):
+def _is_affine(node: Node) -> bool:
+    """Whether the node scales and shifts every channel by constants."""
+    return isinstance(node.op, BatchNorm) or (isinstance(node.op, Mul) and "factor" in node.params)
+
+
+def _affine_into_producer(producer: Node, node: Node) -> Node | None:
+    if not _is_affine(node) or not isinstance(producer.op, Conv2d | ConvTranspose2d | Linear):
         return None
     if producer.op.act != Activation():
         return None
-    scale, shift = _affine(node)
+    scale, shift = _affine(node, producer.params["weight"].shape[0])
     weight = producer.params["weight"].astype(np.float64)
     bias = producer.params["bias"].astype(np.float64) if "bias" in producer.params else 0.0
     params = _params(weight * scale.reshape(-1, *[1] * (weight.ndim - 1)), bias * scale + shift)
-    return replace(producer, params=params, output=node.output)
+    return replace(producer, op=replace(producer.op, act=_act(node)), params=params, output=node.output)
 
 
-def _batch_norm_alone(graph: Graph, node: Node) -> Node:
-    """A BatchNorm that no convolution can take in, as a depthwise 1x1 convolution (with one channel: a plain one)."""
-    if not isinstance(node.op, BatchNorm):
+def _affine_alone(graph: Graph, node: Node) -> Node:
+    """What no convolution can take in, as a depthwise 1x1 convolution (with one channel: a plain one)."""
+    if not _is_affine(node):
         return node
     channels = graph.shapes[node.output][-1]
     if len(graph.shapes[node.output]) != 4:
         raise UnsupportedOpError(
-            f"{node.name}: BatchNorm on shape {graph.shapes[node.output]} does not follow a convolution or Linear",
+            f"{node.name}: {type(node.op).__name__} on shape {graph.shapes[node.output]} does not follow a convolution "
+            "or Linear",
             hint="move it directly behind a Conv2d or Linear layer",
         )
-    scale, shift = _affine(node)
-    return replace(node, op=Conv2d(groups=channels), params=_params(scale.reshape(-1, 1, 1, 1), shift))
+    scale, shift = _affine(node, channels)
+    op = Conv2d(groups=channels, act=_act(node))
+    return replace(node, op=op, params=_params(scale.reshape(-1, 1, 1, 1), shift))
 
 
-def _affine(node: Node) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], ...]:
-    assert isinstance(node.op, BatchNorm)
-    scale, shift = node.op.scale_and_shift(node.params)
-    return scale.astype(np.float64), shift.astype(np.float64)
+def _affine(node: Node, channels: int) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], ...]:
+    if isinstance(node.op, BatchNorm):
+        scale, shift = node.op.scale_and_shift(node.params)
+        return scale.astype(np.float64), shift.astype(np.float64)
+    return np.full(channels, node.params["factor"], np.float64), np.zeros(channels)
+
+
+def _act(node: Node) -> Activation:
+    return node.op.act if isinstance(node.op, Mul) else Activation()
 
 
 def _params(weight: np.ndarray, bias: np.ndarray) -> Params:
     roles: dict[str, Float] = {"weight": readonly(weight, np.float32), "bias": readonly(bias, np.float32)}
     return MappingProxyType(roles)
+
+
+def _merge_slopes(graph: Graph) -> Graph:
+    """One slope for all channels is a LeakyReLU, a slope of zero a ReLU."""
+    return _rebuild(graph, [_merged_slopes(node) for node in graph.nodes])
+
+
+def _merged_slopes(node: Node) -> Node:
+    if not isinstance(node.op, PReLU) or np.ptp(node.params["slope"]) > 0:
+        return node
+    slope = float(node.params["slope"][0])
+    return replace(node, op=LeakyReLU(slope) if slope else Clamp(Activation(min=0.0)), params=MappingProxyType({}))
 
 
 def _fuse_clamp(graph: Graph) -> Graph:
@@ -162,7 +193,7 @@ def _fuse_clamp(graph: Graph) -> Graph:
 
 
 def _clamp_into_producer(producer: Node, node: Node) -> Node | None:
-    fusable = Conv2d | Linear | Add | MaxPool2d | AvgPool2d
+    fusable = Conv2d | ConvTranspose2d | Linear | Add | Mul | MaxPool2d | AvgPool2d
     if not isinstance(node.op, Clamp) or not isinstance(producer.op, fusable):
         return None
     outer, inner = node.op.act, producer.op.act

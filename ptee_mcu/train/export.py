@@ -15,11 +15,11 @@ from ptee_mcu.errors import ModelError
 from ptee_mcu.frontends.pytorch import capture
 from ptee_mcu.graph import Graph, Node
 from ptee_mcu.models import torch_shape
-from ptee_mcu.ops import BatchNorm, Clamp, Dropout, Flatten, Linear
+from ptee_mcu.ops import Clamp, ConvTranspose2d, Dropout, Elementwise, Flatten, Linear, Mul
 from ptee_mcu.tensor import Float, Shape
 from ptee_mcu.train.record import KEY, TrainingRecord, as_json
 
-_STATISTICS = {"mean": "running_mean", "var": "running_var"}  # of BatchNorm
+_NAMES = {"mean": "running_mean", "var": "running_var", "slope": "weight"}  # of BatchNorm and PReLU, by role
 _COUNTER = ".num_batches_tracked"  # no graph has it, nothing here reads it
 _HINT = "export the trained graph as `capture` made it from this network: no exits attached, nothing folded"
 
@@ -39,8 +39,12 @@ def state_dict_of(graph: Graph, network: nn.Module) -> dict[str, Tensor]:
     own = network.state_dict()
     values: dict[str, Tensor] = {}
     for node in graph.nodes:
+        if isinstance(node.op, Mul):  # its factor is a constant of the network
+            continue
         for role in node.params:
             key, tensor = _torch_name(node, role), torch.from_numpy(_torch_layout(graph, node, role))
+            if key in own and own[key].dim() == 3 and tensor.dim() == 4:  # of a line, which has no height
+                tensor = tensor.squeeze(2)
             _require_place(graph, key, tensor, own)
             if key in values and not torch.equal(values[key], tensor):
                 raise ModelError(
@@ -75,14 +79,16 @@ def save_weights(graph: Graph, network: nn.Module, path: Path, record: TrainingR
 
 
 def _torch_name(node: Node, role: str) -> str:
-    name = _STATISTICS.get(role, role) if isinstance(node.op, BatchNorm) else role
+    name = _NAMES.get(role, role)
     return f"{node.module}.{name}" if node.module else name
 
 
 def _torch_layout(graph: Graph, node: Node, role: str) -> Float:
-    """A parameter as torch has it: convolutions OIHW, columns of a Linear in the order C, H, W."""
+    """A parameter as torch has it: convolutions OIHW, transposed ones IOHW, columns of a Linear in order C, H, W."""
     array = node.params[role]
-    if array.ndim == 4:
+    if isinstance(node.op, ConvTranspose2d) and role == "weight":
+        array = array.transpose(3, 0, 1, 2)
+    elif array.ndim == 4:
         array = array.transpose(0, 3, 1, 2)
     elif isinstance(node.op, Linear) and role == "weight" and len(shape := _before_flatten(graph, node)) == 4:
         array = array.reshape(len(array), *shape[1:]).transpose(0, 3, 1, 2).reshape(len(array), -1)
@@ -94,7 +100,7 @@ def _before_flatten(graph: Graph, node: Node) -> Shape:
     tensor = node.inputs[0]
     while len(graph.shapes[tensor]) == 2:
         before = graph.producer(tensor)
-        if before is None or not isinstance(before.op, Flatten | Clamp | Dropout):
+        if before is None or not isinstance(before.op, Flatten | Clamp | Dropout | Elementwise):
             break
         tensor = before.inputs[0]
     return graph.shapes[tensor]
@@ -112,7 +118,7 @@ def _require_place(graph: Graph, key: str, tensor: Tensor, own: Mapping[str, Ten
 def _require_same_capture(graph: Graph, network: nn.Module, state: Mapping[str, Tensor]) -> None:
     copy = deepcopy(network).cpu()
     copy.load_state_dict(dict(state))
-    again = capture(copy, torch.zeros(torch_shape(graph.input_shape)), name=graph.name)
+    again = capture(copy, _example(graph, network), name=graph.name)
     captured = {node.name: node.params for node in again.nodes}
     for node in graph.nodes:
         for role, array in node.params.items():
@@ -122,6 +128,13 @@ def _require_same_capture(graph: Graph, network: nn.Module, state: Mapping[str, 
                     f"{graph.name}: {_torch_name(node, role)} does not come back as {role} of {node.name}",
                     hint="use the layers of torch.nn, not products written out with their parameters",
                 )
+
+
+def _example(graph: Graph, network: nn.Module) -> Tensor:
+    """An input in the shape that `network` reads: (1, C, L) where it has layers of lines."""
+    shape = torch_shape(graph.input_shape)
+    lines = any(isinstance(module, nn.Conv1d | nn.ConvTranspose1d) for module in network.modules())
+    return torch.zeros(shape[:2] + shape[3:] if lines and shape[2:3] == (1,) else shape)
 
 
 def _ordered(content: bytes) -> bytes:

@@ -16,18 +16,29 @@ from ptee_mcu.ops import (
     Clamp,
     Concat,
     Conv2d,
+    ConvTranspose2d,
     Dropout,
     Flatten,
+    HardSigmoid,
+    HardSwish,
+    LeakyReLU,
     Linear,
     MaxPool2d,
+    Mul,
     Op,
     Pad,
+    PReLU,
+    Reshape,
+    ResizeNearest,
+    Sigmoid,
+    SiLU,
     Slice,
+    Tanh,
 )
 from ptee_mcu.tensor import HW, Float, Padding
 
 _MOMENTUM = 0.1  # torch.nn.BatchNorm2d's default: the weight of a batch in the running statistics
-_STATISTICS = frozenset({"mean", "var"})  # of BatchNorm: followed, not trained
+_UNTRAINED = frozenset({"mean", "var", "factor"})  # BatchNorm's statistics, which are followed; Mul's constant
 
 
 class Layer(nn.Module):
@@ -41,7 +52,7 @@ class Layer(nn.Module):
         self.roles = tuple(node.params)
         for role, array in node.params.items():
             tensor = torch.from_numpy(np.array(array.transpose(0, 3, 1, 2) if array.ndim == 4 else array))
-            if role in _STATISTICS:
+            if role in _UNTRAINED:
                 self.register_buffer(role, tensor)
             else:
                 self.register_parameter(role, nn.Parameter(tensor))
@@ -72,6 +83,14 @@ def _conv2d(layer: Layer, op: Conv2d, x: Tensor) -> Tensor:
     return _clamped(y, op.act)
 
 
+def _conv_transpose2d(layer: Layer, op: ConvTranspose2d, x: Tensor) -> Tensor:
+    full = F.conv_transpose2d(x, layer["weight"].transpose(0, 1), None, _pair(op.stride))
+    pad, more = op.padding, op.output_padding
+    y = F.pad(full, (-pad.left, more.w - pad.right, -pad.top, more.h - pad.bottom))
+    bias = layer.get("bias")
+    return _clamped(y if bias is None else y + bias[:, None, None], op.act)
+
+
 def _linear(layer: Layer, op: Linear, x: Tensor) -> Tensor:
     return _clamped(F.linear(_flat(x), layer["weight"], layer.get("bias")), op.act)
 
@@ -99,6 +118,40 @@ def _add(_: Layer, op: Add, a: Tensor, b: Tensor) -> Tensor:
     return _clamped(a + b, op.act)
 
 
+def _mul(layer: Layer, op: Mul, *inputs: Tensor) -> Tensor:
+    x, b = inputs if len(inputs) == 2 else (inputs[0], layer["factor"][None])
+    by_channel = (len(b), -1, *[1] * (x.dim() - 2))
+    return _clamped(x * b.reshape(x.shape if b.numel() == x.numel() else by_channel), op.act)
+
+
+def _sigmoid(_: Layer, _op: Sigmoid, x: Tensor) -> Tensor:
+    return torch.sigmoid(x)
+
+
+def _hard_sigmoid(_: Layer, _op: HardSigmoid, x: Tensor) -> Tensor:
+    return F.hardsigmoid(x)
+
+
+def _hard_swish(_: Layer, _op: HardSwish, x: Tensor) -> Tensor:
+    return F.hardswish(x)
+
+
+def _silu(_: Layer, _op: SiLU, x: Tensor) -> Tensor:
+    return F.silu(x)
+
+
+def _tanh(_: Layer, _op: Tanh, x: Tensor) -> Tensor:
+    return torch.tanh(x)
+
+
+def _leaky_relu(_: Layer, op: LeakyReLU, x: Tensor) -> Tensor:
+    return F.leaky_relu(x, op.negative_slope)
+
+
+def _prelu(layer: Layer, _op: PReLU, x: Tensor) -> Tensor:
+    return F.prelu(x, layer["slope"])
+
+
 def _clamp(_: Layer, op: Clamp, x: Tensor) -> Tensor:
     return _clamped(x, op.act)
 
@@ -120,6 +173,15 @@ def _pad(_: Layer, op: Pad, x: Tensor) -> Tensor:
     return F.pad(x, (p.left, p.right, p.top, p.bottom, op.channels_before, op.channels_after))
 
 
+def _reshape(_: Layer, op: Reshape, x: Tensor) -> Tensor:
+    y = _flat(x).reshape(len(x), *op.shape[1:])
+    return y.permute(0, 3, 1, 2) if y.dim() == 4 else y
+
+
+def _resize_nearest(_: Layer, op: ResizeNearest, x: Tensor) -> Tensor:
+    return x.repeat_interleave(op.scale.h, 2).repeat_interleave(op.scale.w, 3)
+
+
 def _slice(_: Layer, op: Slice, x: Tensor) -> Tensor:
     return x[:, op.c.slice(), op.h.slice(), op.w.slice()]
 
@@ -131,12 +193,23 @@ COMPUTE: Mapping[type[Op], Callable[..., Tensor]] = {
     Clamp: _clamp,
     Concat: _concat,
     Conv2d: _conv2d,
+    ConvTranspose2d: _conv_transpose2d,
     Dropout: _dropout,
     Flatten: _flatten,
+    HardSigmoid: _hard_sigmoid,
+    HardSwish: _hard_swish,
+    LeakyReLU: _leaky_relu,
     Linear: _linear,
     MaxPool2d: _max_pool2d,
+    Mul: _mul,
     Pad: _pad,
+    PReLU: _prelu,
+    Sigmoid: _sigmoid,
+    SiLU: _silu,
+    Reshape: _reshape,
+    ResizeNearest: _resize_nearest,
     Slice: _slice,
+    Tanh: _tanh,
 }
 
 

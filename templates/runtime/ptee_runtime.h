@@ -156,6 +156,21 @@ typedef struct {
 
 ptee_status ptee_fully_connected(const ptee_fully_connected_t *op, const int8_t *input, int8_t *output);
 
+/* The same with a multiplier per output. */
+typedef struct {
+    const int8_t *weights;     /* [output_features][input_features] */
+    const int32_t *bias;       /* [output_features] */
+    const int32_t *multiplier; /* [output_features] */
+    const int32_t *shift;      /* [output_features], positive shifts left */
+    uint32_t input_features;
+    uint16_t output_features;
+    int8_t output_offset;
+    int8_t act_min, act_max;
+} ptee_per_channel_fully_connected_t;
+
+ptee_status ptee_per_channel_fully_connected(const ptee_per_channel_fully_connected_t *op, const int8_t *input,
+                                             int8_t *output);
+
 /* Maximum and average pooling: scale and zero point pass through; the average leaves padding out of its count. */
 typedef struct {
     uint32_t scratch_bytes; /* 0 for the maximum */
@@ -189,6 +204,54 @@ typedef struct {
 
 /* output may start at a or b or before them, overlapping either; it must not start inside them. */
 void ptee_add(const ptee_add_t *op, const int8_t *a, const int8_t *b, int8_t *output);
+
+/* A function of one element at a time: output[i] = table[(uint8_t)input[i]]. */
+typedef struct {
+    const int8_t *table; /* [256], the codes for 0 to 127, then those for -128 to -1 */
+    uint32_t count;      /* elements */
+} ptee_lookup_t;
+
+/* output may start at input or before it, overlapping it; it must not start inside. */
+void ptee_lookup(const ptee_lookup_t *op, const int8_t *input, int8_t *output);
+
+/*
+ * Element-wise product, with the arithmetic of arm_elementwise_mul_s8 (CMSIS-NN 4.0.0). The second operand is `period`
+ * elements, taken again `passes` times: one for two tensors of one shape, h * w for a gate per channel.
+ * The multiplier is 0 or in [2^30, 2^31), the shift in [-31, 14].
+ */
+typedef struct {
+    const int8_t *factor; /* [period], the second operand; NULL where it is a tensor */
+    uint32_t passes, period;
+    int32_t multiplier;
+    int16_t offset_a, offset_b; /* -zero point, -127..128 */
+    int8_t shift;
+    int8_t output_offset;
+    int8_t act_min, act_max;
+} ptee_mul_t;
+
+/*
+ * b is not read where op->factor is given. output may start at a or before it, overlapping it, and with one pass at b
+ * or before it; it must not start inside either, nor with several passes overlap b.
+ */
+void ptee_mul(const ptee_mul_t *op, const int8_t *a, const int8_t *b, int8_t *output);
+
+/*
+ * Where value = input + input_offset is not negative, value times multiplier_above; else value times (alpha +
+ * alpha_offset) times multiplier_below, with the arithmetic of TensorFlow Lite's PRELU. Multipliers are 0 or in
+ * [2^30, 2^31), the shift above zero in [-31, 22], below in [-31, 14].
+ */
+typedef struct {
+    const int8_t *alpha; /* [channels] */
+    uint32_t pixels;     /* h * w */
+    int32_t multiplier_above, multiplier_below;
+    uint16_t channels;
+    int16_t input_offset, alpha_offset; /* -zero point, -127..128 */
+    int8_t shift_above, shift_below;
+    int8_t output_offset;
+} ptee_prelu_t;
+
+/* output may start at input or before it, overlapping it; it must not start inside. */
+void ptee_prelu(const ptee_prelu_t *op, const int8_t *input, int8_t *output);
 
 /* One input of a concatenation along channels; all inputs and the output have one scale and zero point. */
 typedef struct {
@@ -225,6 +288,61 @@ typedef struct {
 
 /* output may overlap input where it starts output_c bytes before it, or earlier. */
 void ptee_slice(const ptee_slice_t *op, const int8_t *input, int8_t *output);
+
+/* The same bytes under another shape. */
+typedef struct {
+    uint32_t count; /* elements */
+} ptee_reshape_t;
+
+/* output may start at input or before it, overlapping it; at input, there is nothing to do. */
+void ptee_reshape(const ptee_reshape_t *op, const int8_t *input, int8_t *output);
+
+/* Every pixel as a block of scale_h x scale_w pixels. */
+typedef struct {
+    uint16_t input_h, input_w, channels;
+    uint16_t scale_h, scale_w;
+} ptee_resize_t;
+
+/* output may overlap input where it starts its own bytes less all lines of input but one before it, or earlier. */
+void ptee_resize(const ptee_resize_t *op, const int8_t *input, int8_t *output);
+
+/*
+ * Mean of each channel over all pixels: `offset` is -zero point times pixels, multiplier and shift stand for
+ * scale_in / (scale_out * pixels); shift lies in [-31, 30] and shifts left where it is positive.
+ */
+typedef struct {
+    uint32_t pixels; /* h * w */
+    int32_t offset;
+    int32_t multiplier;
+    uint16_t channels;
+    int8_t shift;
+    int8_t output_offset;
+} ptee_mean_t;
+
+/* output may start at input or before it, overlapping it. */
+void ptee_mean(const ptee_mean_t *op, const int8_t *input, int8_t *output);
+
+/*
+ * Transposed convolution: input pixel (y, x) adds to output (y * stride_h + i - padding_h, x * stride_w + j - padding_w)
+ * its products with tap (i, j). What lies outside the output is left out.
+ */
+typedef struct {
+    const int8_t *weights;     /* [output_c][kernel_h][kernel_w][input_c] */
+    const int32_t *bias;       /* [output_c] */
+    const int32_t *multiplier; /* [output_c] */
+    const int32_t *shift;      /* [output_c], positive shifts left */
+    uint16_t input_h, input_w, input_c;
+    uint16_t output_h, output_w, output_c;
+    int16_t input_offset; /* -127..128 */
+    int8_t output_offset;
+    int8_t act_min, act_max;
+    uint8_t kernel_h, kernel_w;
+    uint8_t stride_h, stride_w;
+    uint8_t padding_h, padding_w; /* top, left */
+} ptee_transposed_conv2d_t;
+
+/* No overlap of input and output. */
+void ptee_transposed_conv2d(const ptee_transposed_conv2d_t *op, const int8_t *input, int8_t *output);
 
 /* Pixels to codes through one 256-entry table per channel: output[p][c] = tables[c][pixels[p][c]]. */
 typedef struct {

@@ -17,7 +17,7 @@ from ptee_mcu.ops.taps import count_padded_groups
 from ptee_mcu.plan.plan import Step
 from ptee_mcu.tensor import HW, Padding, QTensor
 
-FLAT = ("fully_connected",)
+FLAT = ("fully_connected", "fully_connected_per_channel")
 SPATIAL = tuple(name for name in kernel_shapes.LAYERS if name not in FLAT)
 LAYERS_PER_KIND = 8
 SEED = 3  # neither of those that the rates were fitted to and measured on

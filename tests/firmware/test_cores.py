@@ -1,11 +1,12 @@
 """Every emulated core computes the simulator's bytes: one firmware each, one run over all inputs."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from plan.staircase import overlapping, staircase
-from support.builder import small_network
+from support.builder import imported_network, small_network
 from support.cores import CORES, IN_PLACE, SMALL, core_board, every_case
 from support.differential import Differential
 from support.exits import residual_network
@@ -20,7 +21,7 @@ from ptee_mcu.isa import Isa
 from ptee_mcu.ops import QOPS
 from ptee_mcu.plan.make import make_plan
 from ptee_mcu.plan.plan import verify_plan
-from ptee_mcu.quant_graph import ALWAYS, NEVER
+from ptee_mcu.quant_graph import ALWAYS, NEVER, QuantGraph
 from ptee_mcu.sim import evaluate
 
 TIGHT = "netduinoplus2"  # its 128 KiB do not hold all chains one above the other
@@ -41,13 +42,20 @@ def test_every_op_in_every_case_as_close_over_its_input_as_permitted_equals_the_
         differential.compare(core, step.node.name)
 
 
-def test_every_op_equals_the_simulator_in_the_16_kib_of_a_cortex_m0(tmp_path: Path) -> None:
-    graph = small_network()
+@pytest.mark.parametrize("network", [small_network, imported_network])
+def test_every_op_equals_the_simulator_in_the_16_kib_of_a_cortex_m0(
+    network: Callable[[], QuantGraph], tmp_path: Path
+) -> None:
+    graph = network()
     differential = Differential(graph, tmp_path)
     differential.plan = make_plan(graph, core_board(SMALL))
     for step in differential.plan.steps:
         differential.check(SMALL, step.node.name)
-    assert {type(node.op) for node in graph.nodes} == set(QOPS.values())
+
+
+def test_the_two_small_networks_have_every_op() -> None:
+    nodes = [*small_network().nodes, *imported_network().nodes]
+    assert {type(node.op) for node in nodes} == set(QOPS.values())
 
 
 @pytest.mark.parametrize("core", CORES)

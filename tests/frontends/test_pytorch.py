@@ -15,6 +15,7 @@ from ptee_mcu.ops import Activation, AvgPool2d, BatchNorm, Clamp, Conv2d, Dropou
 from ptee_mcu.tensor import HW, Padding
 
 MAP = (1, 3, 8, 6)
+CHANNELS = torch.tensor([1.0, -2.0, 3.0]).reshape(3, 1, 1)
 
 
 class Apply(nn.Module):
@@ -52,12 +53,30 @@ LAYERS: dict[str, tuple[nn.Module, list[str]]] = {
     "conv2d, valid": (nn.Conv2d(3, 4, 3, padding="valid"), ["Conv2d"]),
     "depthwise": (nn.Conv2d(3, 6, 3, padding=1, groups=3), ["Conv2d"]),
     "grouped": (nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 6, 3, groups=2)), ["Conv2d", "Conv2d"]),
+    "transposed": (nn.ConvTranspose2d(3, 5, 3, 2, 1, 1), ["ConvTranspose2d"]),
+    "transposed, uneven everything": (
+        nn.ConvTranspose2d(3, 4, (2, 5), (3, 2), (0, 2), (2, 0), bias=False),
+        ["ConvTranspose2d"],
+    ),
+    "transposed, stride 1": (nn.ConvTranspose2d(3, 2, 3, padding=1), ["ConvTranspose2d"]),
+    "enlarged": (nn.Upsample(scale_factor=2), ["ResizeNearest"]),
+    "enlarged to a size": (nn.UpsamplingNearest2d(size=(24, 12)), ["ResizeNearest"]),
+    "enlarged by nothing": (nn.Upsample(size=(8, 6)), []),
     "batch norm": (nn.BatchNorm2d(3, eps=1e-3), ["BatchNorm"]),
     "batch norm without affine": (nn.BatchNorm2d(3, affine=False), ["BatchNorm"]),
     "relu": (nn.ReLU(), ["Clamp"]),
     "relu in place": (nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(inplace=True)), ["Conv2d", "Clamp"]),
     "relu6": (nn.ReLU6(), ["Clamp"]),
     "hardtanh": (nn.Hardtanh(-0.5, 0.25), ["Clamp"]),
+    "sigmoid": (nn.Sigmoid(), ["Sigmoid"]),
+    "hard sigmoid": (nn.Hardsigmoid(), ["HardSigmoid"]),
+    "hard swish": (nn.Hardswish(), ["HardSwish"]),
+    "hard swish in place": (nn.Sequential(nn.Conv2d(3, 4, 1), nn.Hardswish(inplace=True)), ["Conv2d", "HardSwish"]),
+    "silu": (nn.SiLU(), ["SiLU"]),
+    "tanh": (nn.Tanh(), ["Tanh"]),
+    "leaky relu": (nn.LeakyReLU(0.2), ["LeakyReLU"]),
+    "prelu of one slope": (nn.PReLU(), ["PReLU"]),
+    "prelu": (nn.PReLU(3), ["PReLU"]),
     "max pool": (nn.MaxPool2d(3, 2, 1), ["MaxPool2d"]),
     "max pool, default stride": (nn.MaxPool2d((2, 3)), ["MaxPool2d"]),
     "max pool, ceil mode that changes nothing": (nn.MaxPool2d(2, ceil_mode=True), ["MaxPool2d"]),
@@ -67,6 +86,7 @@ LAYERS: dict[str, tuple[nn.Module, list[str]]] = {
     "adaptive pool to 1x1": (nn.AdaptiveAvgPool2d(1), ["AvgPool2d"]),
     "adaptive pool to its own size": (nn.AdaptiveAvgPool2d((8, 6)), []),
     "dropout": (nn.Dropout(0.25), ["Dropout"]),
+    "dropout in place": (nn.Dropout(0.25, inplace=True), ["Dropout"]),
     "channel dropout": (nn.Dropout2d(0.25), []),
     "identity": (nn.Identity(), []),
     "zero pad": (nn.ZeroPad2d((1, 2, 0, 1)), ["Pad"]),
@@ -86,11 +106,27 @@ def test_a_layer_becomes_its_op_and_computes_the_same(layer: nn.Module, expected
 FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], int, list[str]]] = {
     "residual add": (lambda x: x + F.relu(x), 3, ["Clamp", "Add"]),
     "residual add in place": (lambda x: F.relu(x).add_(x), 3, ["Clamp", "Add"]),
+    "product of maps": (lambda x: x * F.relu(x), 3, ["Clamp", "Mul"]),
+    "a map and itself": (lambda x: x * x, 3, ["Mul"]),
+    "gate": (lambda x: x * F.adaptive_avg_pool2d(x, 1), 3, ["AvgPool2d", "Mul"]),
+    "gate first": (lambda x: F.adaptive_avg_pool2d(x, 1) * x, 3, ["AvgPool2d", "Mul"]),
+    "repeated gate": (lambda x: x * F.adaptive_avg_pool2d(x, 1).expand_as(x), 3, ["AvgPool2d", "Mul"]),
+    "scaled": (lambda x: 0.5 * x, 3, ["Mul"]),
+    "scaled in place": (lambda x: F.relu(x).mul_(2), 3, ["Clamp", "Mul"]),
+    "divided": (lambda x: x / 3, 3, ["Mul"]),
+    "scaled per channel": (lambda x: x * CHANNELS, 3, ["Mul"]),
     "cat on channels": (lambda x: torch.cat([F.relu(x), x], 1), 6, ["Clamp", "Concat"]),
     "cat on channels, counted from behind": (lambda x: torch.cat([x, x, x], -3), 9, ["Concat"]),
     "clamp": (lambda x: x.clamp(-0.5, 0.5), 3, ["Clamp"]),
     "clamp from below": (lambda x: x.clamp(min=-0.5), 3, ["Clamp"]),
     "clamp from above": (lambda x: x.clamp_max(0.5), 3, ["Clamp"]),
+    "other height and width": (
+        lambda x: x.reshape(1, 3, 12, 4) if len(x) == 1 else x.reshape(-1, 3, 12, 4),
+        3,
+        ["Reshape"],
+    ),
+    "flattened and back": (lambda x: x.flatten(1).unflatten(1, (3, 8, 6)), 3, ["Flatten", "Reshape"]),
+    "enlarged exactly": (lambda x: F.interpolate(x, scale_factor=(1, 3), mode="nearest-exact"), 3, ["ResizeNearest"]),
     "channel pad": (lambda x: F.pad(x, (0, 0, 0, 0, 2, 1)), 6, ["Pad"]),
     "pad by nothing": (lambda x: F.pad(x, (0, 0, 0, 0)), 3, []),
     "strided slice": (lambda x: x[:, :, ::2, 1::2], 3, ["Slice"]),
@@ -117,6 +153,7 @@ FLATTENS: dict[str, Callable[[Tensor], Tensor]] = {
     "flatten": lambda x: x.flatten(1),
     "view": lambda x: x.view(x.size(0), -1),
     "reshape": lambda x: x.reshape(1 * x.shape[0], 144),
+    "through other functions": lambda x: torch.tanh(F.leaky_relu(F.silu(x.flatten(1)) * 0.5)),
     "through relu and dropout": lambda x: F.dropout(F.relu(x.flatten(1)), 0.5, training=False),
 }
 

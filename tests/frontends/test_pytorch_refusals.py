@@ -9,6 +9,9 @@ from ptee_mcu.errors import ModelError, UnsupportedOpError
 from ptee_mcu.frontends.pytorch import capture
 
 MAP = (1, 4, 8, 6)
+ROWS = torch.ones(8, 1)
+SLOPES = torch.ones(192)
+TAPS = torch.ones(4, 2, 2, 2)
 
 
 class Apply(nn.Module):
@@ -38,9 +41,21 @@ def change_after_taking_a_view(x: Tensor) -> Tensor:
 PLACE = r"in the network \(Apply\), .*test_pytorch_refusals\.py:\d+: "
 REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "gelu": (F.gelu, r"aten\.gelu\.default .*has no counterpart here\n  hint: replace it by ReLU"),
-    "silu in place": (lambda x: F.silu(x.clone(), inplace=True), r"aten\.silu_?\.default(.|\n)*replace it by ReLU"),
-    "sigmoid": (torch.sigmoid, r"aten\.sigmoid\.default(.|\n)*end the network at its logits"),
-    "product of maps": (lambda x: x * x, r"aten\.mul\.Tensor(.|\n)*gating and attention"),
+    "spatial gate": (lambda x: x * x[:, :1], r"multiplies shapes \(1, 4, 8, 6\) and \(1, 1, 8, 6\)(.|\n)*per channel"),
+    "outer product": (lambda x: x[:, :, :1] * x[:, :, :, :1], r"multiplies shapes \(1, 4, (1, 6|8, 1)\)"),
+    "scale of rows": (lambda x: x * ROWS, r"scales shape \(1, 4, 8, 6\) by a constant of shape \(8, 1\)"),
+    "quotient": (lambda x: x / x, r"aten\.div\.Tensor.*divides by a tensor"),
+    "quotient by zero": (lambda x: x / 0, r"aten\.div\.Tensor.*divides by zero"),
+    "repeated map": (
+        lambda x: x + F.adaptive_avg_pool2d(x, 1).expand_as(x),
+        r"repeats shape \(1, 4, 1, 1\) as \(1, 4, 8, 6\)",
+    ),
+    "slopes on a flattened map": (lambda x: F.prelu(x.flatten(1), SLOPES).view(1, 4, 8, 6), r"prelu.*flattened"),
+    "grouped transposed convolution": (
+        lambda x: F.conv_transpose2d(x, TAPS, groups=2),
+        r"conv_transpose2d.*has a dilation of \[?1.*and 2 groups",
+    ),
+    "enlargement by a half": (lambda x: F.interpolate(x, size=(12, 6)), r"resizes 8x6 to 12x6"),
     "sin": (torch.sin, r"aten\.sin\.default(.|\n)*hint: supported are conv2d, linear, "),
     "chunk": (lambda x: torch.cat(x.chunk(2, 1), 1), r"aten\.chunk\.default(.|\n)*channel splits and shuffles"),
     "channel shuffle": (shuffle, rf"aten\.view\.default {PLACE}reshapes \(1, 4, 8, 6\) to \(1, 2, 2, 8, 6\)"),
@@ -75,13 +90,13 @@ def test_what_has_no_counterpart_is_refused_by_op_and_place(function: Callable[[
 def test_the_message_names_the_module_path_and_the_users_source_line() -> None:
     class Gate(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            return torch.tanh(x)
+            return torch.sin(x)
 
     net = nn.Sequential(nn.Conv2d(4, 4, 1), nn.Sequential(nn.ReLU(), Gate()))
     with pytest.raises(UnsupportedOpError) as caught:
         capture(net, torch.zeros(MAP), name="net")
     line = Gate.forward.__code__.co_firstlineno + 1
-    assert f"aten.tanh.default in 1.1 (Gate), {__file__}:{line}: " in str(caught.value)
+    assert f"aten.sin.default in 1.1 (Gate), {__file__}:{line}: " in str(caught.value)
 
 
 def test_a_computed_weight_is_refused() -> None:
@@ -146,13 +161,27 @@ def test_flattened_maps_cannot_be_joined() -> None:
         capture(Flat(), torch.zeros(MAP), name="net")
 
 
-def test_a_flattened_map_cannot_be_unflattened() -> None:
+@pytest.mark.parametrize("shape", [(1, 8, 4, 6), (1, 192, 1, 1), (4, 1, 8, 6)])
+def test_a_flattened_map_keeps_its_channels(shape: tuple[int, ...]) -> None:
     class Flat(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            return x.flatten(1).view(1, 4, 8, 6)
+            return x.flatten(1).view(shape)
 
-    with pytest.raises(UnsupportedOpError, match=r"reshapes \(1, 192\) to \(1, 4, 8, 6\)"):
+    with pytest.raises(UnsupportedOpError, match=rf"reshapes \(1, 192\) to \({', '.join(map(str, shape))}\)"):
         capture(Flat(), torch.zeros(MAP), name="net")
+
+
+def test_a_vector_becomes_no_map_of_several_channels_and_pixels() -> None:
+    class Decoder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(192, 24)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc(x.flatten(1)).view(1, 6, 2, 2)
+
+    with pytest.raises(UnsupportedOpError, match=r"reshapes \(1, 24\) to \(1, 6, 2, 2\)"):
+        capture(Decoder(), torch.zeros(MAP), name="net")
 
 
 def test_a_softmax_over_another_dimension_is_refused() -> None:

@@ -1,10 +1,13 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from support.builder import OPEN, Builder, Clamp
 from support.differential import WHERE, Differential
 
+from ptee_mcu.errors import ModelError
+from ptee_mcu.ops import QFullyConnected
 from ptee_mcu.quant_graph import QuantGraph
+from ptee_mcu.requant import Requant
 from ptee_mcu.tensor import HW, Quant
 
 
@@ -16,6 +19,7 @@ class Case:
     zero_points: tuple[int, int] = (-3, 2)
     act: Clamp = OPEN
     gain: float = 1.0
+    per_channel: bool = False
 
 
 CASES = {
@@ -36,6 +40,13 @@ CASES = {
     "everything saturates": Case(gain=300.0),
     "a multiplier above one": Case(channels=2, gain=1500.0),
     "outputs near zero": Case(gain=0.01),
+    "a pair per output": Case(per_channel=True),
+    "a pair per output, a flattened map": Case(size=HW(4, 3), channels=5, out=10, per_channel=True),
+    "a pair per output, many of them": Case(channels=7, out=67, per_channel=True),
+    "a pair for each of two": Case(channels=17, out=2, per_channel=True),
+    "a pair for each of three": Case(channels=1, out=3, per_channel=True, zero_points=(-128, 127), act=(-5, 127)),
+    "pairs above one": Case(channels=2, gain=1500.0, per_channel=True, zero_points=(127, -128)),
+    "a pair per output, a large map": Case(size=HW(8, 8), channels=32, out=10, per_channel=True),
 }
 
 
@@ -44,7 +55,10 @@ def network() -> QuantGraph:
     b = Builder((1, 8, 8, 32))
     for name, case in CASES.items():
         x = b.cut(case.size, case.channels, Quant(0.05, case.zero_points[0]))
-        y = b.linear(x, case.out, act=case.act, zero_point=case.zero_points[1], gain=case.gain, name=name)
+        y = b.linear(
+            x, case.out, act=case.act, zero_point=case.zero_points[1], gain=case.gain, per_channel=case.per_channel,
+            name=name,
+        )  # fmt: skip
         b.exit(f"after {name}", y, final=name == list(CASES)[-1])
     return b.graph("fully_connected_cases")
 
@@ -58,3 +72,13 @@ def differential(tmp_path_factory: pytest.TempPathFactory) -> Differential:
 @pytest.mark.parametrize("case", CASES)
 def test_simulator_equals_cmsis_nn(differential: Differential, case: str, where: str) -> None:
     differential.check(where, case)
+
+
+def test_pairs_that_are_neither_one_nor_as_many_as_outputs_are_refused() -> None:
+    b = Builder((1, 8))
+    b.linear("input", 4, per_channel=True)
+    op = b.nodes[-1].op
+    assert isinstance(op, QFullyConnected)
+    short = replace(op, requant=Requant.from_real([0.1, 0.2, 0.3]))
+    with pytest.raises(ModelError, match=r"QFullyConnected: 3 rescale pairs for weights \(4, 8\)"):
+        short.output_shape([(1, 8)])

@@ -11,7 +11,7 @@ from support.builder import Builder
 from support.differential import inputs_for
 from support.graphs import networks
 
-from ptee_mcu.ops import QConv2d, QDepthwiseConv2d, QFullyConnected
+from ptee_mcu.ops import QConv2d, QConvTranspose2d, QDepthwiseConv2d, QFullyConnected
 from ptee_mcu.passes.dead_channels import Removed, remove_dead_channels
 from ptee_mcu.passes.dead_codes import known_facts
 from ptee_mcu.passes.dead_keep import kept_channels
@@ -19,7 +19,7 @@ from ptee_mcu.quant_graph import QNode, QuantGraph, verify_quant_graph
 from ptee_mcu.sim import evaluate
 from ptee_mcu.tensor import Int8, Int32, readonly
 
-Weighted: TypeAlias = QConv2d | QDepthwiseConv2d | QFullyConnected
+Weighted: TypeAlias = QConv2d | QConvTranspose2d | QDepthwiseConv2d | QFullyConnected
 Edit: TypeAlias = Callable[[Int8, Int32], None]
 
 HIGH = 2**24  # a bias beyond every sum of the layers here: the output is clamped whatever the input

@@ -12,9 +12,11 @@ from support.differential import Differential
 
 from ptee_mcu.errors import QuantizationError
 from ptee_mcu.isa import Isa
+from ptee_mcu.ops import QMul
 from ptee_mcu.ops.base import Counts, QOp, Reads, Traffic, Work
 from ptee_mcu.passes.dead_channels import remove_dead_channels
 from ptee_mcu.quant_graph import QuantGraph
+from ptee_mcu.requant import Requant
 from ptee_mcu.sim import evaluate
 from ptee_mcu.tensor import HW, Int8, Int32, Padding, QTensor, Shape
 
@@ -54,6 +56,37 @@ def test_the_report_names_the_sum_and_every_layer_that_changed() -> None:
     assert lines[0] == "dead channels: 32 of 68 removed; 44,096 -> 17,952 MACs, 1,344 -> 616 B of constants"
     assert lines[1] == "  stem: 16 -> 8 channels, 18,432 -> 9,216 MACs, 480 -> 240 B of constants"
     assert len(lines) == 6
+
+
+def test_channels_die_through_transposed_convolutions_enlargements_reshapes_and_means() -> None:
+    b = Builder((1, 6, 6, 3))
+    stem = zero(b, b.conv("input", 8, padding=SAME, name="stem"), [0, 5])
+    up = full(b, b.transposed(stem, 10, name="up"), [1, 2])
+    larger = b.resize(b.max_pool(up, TWO, TWO, name="small"), HW(1, 2), name="larger")
+    row = b.reshape(larger, (1, 1, b.tensors[larger].nbytes // 10, 10), name="row")
+    b.exit("early", b.reshape(b.slice(row, (1, 1, 3, 10), name="first"), (1, 30), name="flat"))
+    b.exit("final", b.linear(b.mean(row, keep_dims=False, name="mean"), 6, per_channel=True, name="wide"), final=True)
+    thin, _ = checked(b.graph("moves"))
+    found = channels(thin, "stem", "up", "larger", "row", "first", "flat", "mean", "wide")
+    assert found == (6, 8, 8, 8, 8, 24, 8, 6)
+
+
+def test_a_hidden_layer_with_a_pair_per_output_keeps_the_pairs_of_what_stays() -> None:
+    b = Builder((1, 12))
+    hidden = full(b, b.linear("input", 8, per_channel=True, name="hidden"), [0, 3])
+    b.exit("final", b.linear(hidden, 4, name="last"), final=True)
+    thin, _ = checked(b.graph("pairs"))
+    assert channels(thin, "hidden", "last") == (6, 4)
+    pairs = [node.op.constants["multiplier"] for node in thin.nodes[:1]]
+    assert [len(pair) for pair in pairs] == [6]
+
+
+def test_a_reshape_that_mixes_channels_keeps_all_of_them() -> None:
+    b = Builder((1, 4, 4, 3))
+    stem = zero(b, b.conv("input", 8, padding=SAME, name="stem"), [0, 5])
+    b.exit("final", b.conv(b.reshape(stem, (1, 4, 8, 4), name="mixed"), 2, name="last"), final=True)
+    thin, _ = checked(b.graph("mixed"))
+    assert channels(thin, "stem", "mixed") == (8, 4)
 
 
 def test_the_reduced_network_in_c_gives_the_bytes_of_the_original(tmp_path: Path) -> None:
@@ -183,6 +216,35 @@ def test_joins_slices_and_channel_padding_shift_with_what_is_removed() -> None:
     thin, _ = checked(b.graph())
     assert channels(thin, "one", "two", "both") == (4, 2, 10)
     assert channels(thin, "part", "padded", "pool", "other", "sum") == (6, 8, 8, 8, 8)
+
+
+def test_a_product_loses_a_channel_only_with_both_its_inputs() -> None:
+    b = Builder((1, 4, 4, 2))
+    one = full(b, b.conv("input", 4, ONE, name="one"), [0, 1, 3])
+    pooled = b.avg_pool(zero(b, b.conv("input", 4, ONE, name="two"), [1, 2, 3]), HW(4, 4), HW(4, 4), name="gate")
+    b.exit("final", b.mul(one, pooled, name="product"), final=True)
+    assert channels(checked(b.graph())[0], "one", "gate", "product") == (2, 2, 2)
+
+
+def test_a_gate_of_zero_makes_a_channel_dead_in_what_it_gates() -> None:
+    b = Builder((1, 4, 4, 2))
+    one = b.conv("input", 4, ONE, name="one")
+    gate = zero(b, b.conv(b.avg_pool("input", HW(4, 4), HW(4, 4)), 4, ONE, name="gate"), [0, 2])
+    b.exit("final", b.mul(one, gate, name="product"), final=True)
+    assert channels(checked(b.graph())[0], "one", "gate", "product") == (2, 2, 2)
+
+
+def test_tables_slopes_and_constant_factors_shift_with_what_is_removed() -> None:
+    b = Builder((1, 5, 5, 2))
+    table = b.lookup(full(b, b.conv("input", 6, ONE, name="one"), [1, 4]), name="table")
+    sloped = b.prelu(table, name="sloped")
+    factor = b.integers(-128, 128, 6, np.int8)
+    scaled = b.node(QMul(3, -7, 4, Requant.from_real([0.02]), -128, 127, factor), sloped, name="scaled")
+    single = b.node(QMul(3, -7, 4, Requant.from_real([0.02]), -128, 127, factor[:1]), scaled, name="single")
+    b.exit("final", single, final=True)
+    thin, _ = checked(b.graph())
+    assert channels(thin, "one", "table", "sloped", "scaled", "single") == (4, 4, 4, 4, 4)
+    assert [node.op.constants["factor"].size for node in thin.nodes if isinstance(node.op, QMul)] == [4, 1]
 
 
 @pytest.mark.parametrize("lost", [[2, 3, 4, 5], [2, 5]], ids=["whole groups", "half of each"])

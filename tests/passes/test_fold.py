@@ -11,9 +11,16 @@ from ptee_mcu.ops import (
     Clamp,
     Concat,
     Conv2d,
+    ConvTranspose2d,
     Dropout,
     Flatten,
+    HardSwish,
+    LeakyReLU,
     MaxPool2d,
+    Mul,
+    PReLU,
+    Reshape,
+    Sigmoid,
     Slice,
 )
 from ptee_mcu.passes.fold import fold
@@ -160,3 +167,91 @@ def test_average_pool_takes_an_activation_in() -> None:
     pooled = net.relu(net.add(AvgPool2d(HW(2, 2), HW(2, 2)), "x"))
     graph = net.graph(net.linear(pooled, 3, 8))
     assert kinds(fold(graph)) == ["AvgPool2d", "Linear"]
+
+
+@pytest.mark.parametrize("factor", [np.array(0.5), np.array([0.5]), np.array([0.5, -2, 3, 0])], ids=np.shape)
+def test_a_constant_factor_folds_into_the_convolution_before_it(factor: np.ndarray) -> None:
+    net = Net((1, 6, 6, 3))
+    scaled = net.add(Mul(Activation(max=1.0)), net.norm(net.conv("x", 4, 3, bias=True), 4), factor=factor)
+    graph = net.graph(net.linear(net.add(Flatten(), net.relu(scaled)), 3, 144))
+    folded = fold(graph)
+    assert kinds(folded) == ["Conv2d", "Linear"]
+    assert folded.nodes[0].op == Conv2d(padding=Padding.same(1, 1), act=Activation(0.0, 1.0))
+    assert_same_function(net, graph, folded)
+
+
+def test_a_constant_factor_folds_into_the_linear_layer_before_it() -> None:
+    net = Net((1, 6))
+    logits = net.linear(net.add(Mul(), net.linear("x", 4, 6), factor=np.array([1, 2, 3, 4])), 3, 4)
+    graph = net.graph(logits)
+    folded = fold(graph)
+    assert kinds(folded) == ["Linear", "Linear"]
+    assert_same_function(net, graph, folded)
+
+
+def test_a_constant_factor_that_stands_alone_becomes_a_depthwise_convolution() -> None:
+    net = Net((1, 6, 6, 3))
+    scaled = net.relu(net.add(Mul(), "x", factor=np.array([0.25])))
+    graph = net.graph(net.linear(net.add(Flatten(), scaled), 3, 108))
+    folded = fold(graph)
+    assert kinds(folded) == ["Conv2d", "Linear"]
+    assert folded.nodes[0].op == Conv2d(groups=3, act=Activation(min=0.0))
+    assert_same_function(net, graph, folded)
+
+
+def test_a_constant_factor_on_a_flat_input_is_refused_by_name() -> None:
+    net = Net((1, 6))
+    graph = net.graph(net.linear(net.add(Mul(), "x", factor=np.array([2.0])), 3, 6))
+    with pytest.raises(UnsupportedOpError, match=r"mul0: Mul on shape \(1, 6\) does not follow a convolution"):
+        fold(graph)
+
+
+def test_a_product_takes_an_activation_in() -> None:
+    net = Net((1, 6, 6, 3))
+    gate = net.add(Sigmoid(), net.add(AvgPool2d(HW(6, 6), HW(6, 6)), "x"))
+    graph = net.graph(net.linear(net.add(Flatten(), net.relu(net.add(Mul(), "x", gate))), 3, 108))
+    folded = fold(graph)
+    assert kinds(folded) == ["AvgPool2d", "Sigmoid", "Mul", "Linear"]
+    assert folded.nodes[2].op == Mul(Activation(min=0.0))
+    assert_same_function(net, graph, folded)
+
+
+def test_slopes_that_are_all_one_number_become_a_leaky_relu_or_a_relu() -> None:
+    net = Net((1, 6, 6, 4))
+    leaky = net.add(PReLU(), net.conv("x", 4, 4), slope=np.full(4, 0.25))
+    single = net.add(PReLU(), net.conv(leaky, 4, 4), slope=np.array([0.5]))
+    rectified = net.add(PReLU(), net.conv(single, 4, 4), slope=np.zeros(4))
+    own = net.add(PReLU(), net.conv(rectified, 4, 4), slope=np.array([0, 0.25, 0, 0]))
+    graph = net.graph(net.linear(net.add(Flatten(), own), 3, 144))
+    folded = fold(graph)
+    assert kinds(folded) == ["Conv2d", "LeakyReLU", "Conv2d", "LeakyReLU", "Conv2d", "Conv2d", "PReLU", "Linear"]
+    assert [node.op for node in folded.nodes if isinstance(node.op, LeakyReLU)] == [LeakyReLU(0.25), LeakyReLU(0.5)]
+    assert not folded.nodes[1].params
+    assert_same_function(net, graph, folded)
+
+
+def test_a_function_of_every_element_may_stand_between_flatten_and_linear() -> None:
+    net = Net((1, 6, 6, 3))
+    graph = net.graph(net.linear(net.add(HardSwish(), net.add(Flatten(), "x")), 3, 108))
+    folded = fold(graph)
+    assert kinds(folded) == ["HardSwish", "Linear"]
+    assert_same_function(net, graph, folded)
+
+
+def test_batch_norm_and_activation_fold_into_a_transposed_convolution() -> None:
+    net = Net((1, 4, 4, 3))
+    op = ConvTranspose2d(HW(2, 2), Padding(0, 1, 1, 0), HW(0, 1))
+    up = net.add(op, "x", weight=net.rng.normal(size=(6, 3, 2, 3)))
+    graph = net.graph(net.linear(net.add(Flatten(), net.relu(net.norm(up, 6))), 4, 384))
+    folded = fold(graph)
+    assert kinds(folded) == ["ConvTranspose2d", "Linear"]
+    assert_same_function(net, graph, folded)
+
+
+def test_a_flattened_map_may_be_reshaped_again() -> None:
+    net = Net((1, 4, 4, 3))
+    back = net.add(Reshape((1, 2, 8, 3)), net.add(Flatten(), "x"))
+    graph = net.graph(net.linear(net.conv(back, 4, 3), 4, 64))
+    folded = fold(graph)
+    assert kinds(folded) == ["Reshape", "Conv2d", "Linear"]
+    assert_same_function(net, graph, folded)

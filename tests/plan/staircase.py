@@ -55,7 +55,7 @@ def overlapping(plan: Plan) -> set[str]:
 def chains() -> QuantGraph:
     """Every kind of op that may work in place, in chains of their own, with windows of many shapes."""
     b = Builder((1, 11, 10, 5))
-    starts = iter(range(9))
+    starts = iter(range(10))
 
     def start(channels: int = 4) -> str:
         n = next(starts)
@@ -89,5 +89,7 @@ def chains() -> QuantGraph:
     x = b.add(x, b.slice("input", (1, 8, 8, 3)))
     x = b.concat(x, b.slice("input", (1, 8, 8, 2), start=HW(2, 1)))
     ends.append(end(b.slice(x, (1, 4, 3, 4), step=HW(2, 3), channel_start=1)))
+    x = b.resize(start(3), HW(2, 3))
+    ends.append(b.mean(b.reshape(x, (1, b.shape(x)[2], b.shape(x)[1], 3))))
     b.exit("final", b.concat(*ends), final=True)
     return b.graph("chains")

@@ -27,7 +27,9 @@ from ptee_mcu.quant_graph import QuantGraph
 from ptee_mcu.sim import run
 from ptee_mcu.tensor import HW, Padding, window_shape
 
-IN_PLACE = {"add", "avg_pool2d", "concat", "conv2d", "depthwise_conv2d", "max_pool2d", "slice"}
+IN_PLACE = {
+    "add", "avg_pool2d", "concat", "conv2d", "depthwise_conv2d", "max_pool2d", "mean", "reshape", "resize", "slice"
+}  # fmt: skip
 BOARD = boards.load("mps2_an386")
 PLACES = {"host": "mps2_an386", "mps2-an386": "mps2_an386", "mps3-an547": "mps3_an547"}
 

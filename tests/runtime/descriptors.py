@@ -90,6 +90,40 @@ class Add(Descriptor):
     )
 
 
+class Lookup(Descriptor):
+    """ptee_lookup_t."""
+
+    c_name = "ptee_lookup_t"
+    _fields_ = _fields(c_void_p, "table") + _fields(c_uint32, "count")
+
+
+class Mul(Descriptor):
+    """ptee_mul_t."""
+
+    c_name = "ptee_mul_t"
+    _fields_ = (
+        _fields(c_void_p, "factor")
+        + _fields(c_uint32, "passes period")
+        + _fields(c_int32, "multiplier")
+        + _fields(c_int16, "offset_a offset_b")
+        + _fields(c_int8, "shift output_offset act_min act_max")
+    )
+
+
+class PRelu(Descriptor):
+    """ptee_prelu_t."""
+
+    c_name = "ptee_prelu_t"
+    _fields_ = (
+        _fields(c_void_p, "alpha")
+        + _fields(c_uint32, "pixels")
+        + _fields(c_int32, "multiplier_above multiplier_below")
+        + _fields(c_uint16, "channels")
+        + _fields(c_int16, "input_offset alpha_offset")
+        + _fields(c_int8, "shift_above shift_below output_offset")
+    )
+
+
 class Concat(Descriptor):
     """ptee_concat_t."""
 
@@ -124,6 +158,9 @@ ALL: tuple[type[Descriptor], ...] = (
     FullyConnected,
     Pool2d,
     Add,
+    Lookup,
+    Mul,
+    PRelu,
     Concat,
     Pad,
     Slice,
@@ -140,6 +177,8 @@ KERNELS: dict[str, type[Descriptor]] = {
 WITHOUT_SCRATCH = {"ptee_pointwise_conv2d", "ptee_fully_connected"}
 NO_SCRATCH_GETTER = {*WITHOUT_SCRATCH, "ptee_max_pool2d"}
 COPIES: dict[str, type[Descriptor]] = {
+    "ptee_lookup": Lookup,
+    "ptee_prelu": PRelu,
     "ptee_concat": Concat,
     "ptee_pad": Pad,
     "ptee_slice": Slice,

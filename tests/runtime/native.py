@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from runtime.descriptors import COPIES, KERNELS, NO_SCRATCH_GETTER, WITHOUT_SCRATCH, Add, Descriptor
+from runtime.descriptors import COPIES, KERNELS, NO_SCRATCH_GETTER, WITHOUT_SCRATCH, Add, Descriptor, Mul
 
 RUNTIME = Path(__file__).parents[2] / "templates" / "runtime"
 WARNINGS = [
@@ -108,6 +108,7 @@ class Runtime:
         for name, kind in COPIES.items():
             self._declare(name, None, POINTER(kind), c_void_p, c_void_p)
         self._declare("ptee_add", None, POINTER(Add), c_void_p, c_void_p, c_void_p)
+        self._declare("ptee_mul", None, POINTER(Mul), c_void_p, c_void_p, c_void_p)
         self._declare("ptee_argmax", c_uint32, c_void_p, c_uint32)
         self._declare("ptee_status_text", c_char_p, c_int)
         self._declare("status_failed", c_bool, c_int)
@@ -139,7 +140,7 @@ class Runtime:
         return int(status)
 
     def copy(self, name: str, op: Descriptor, data: npt.NDArray[Any], before: Int8) -> Int8:
-        """Output of a layer that only moves bytes, where the output held `before`."""
+        """Output of a layer with one input and no scratch, where the output held `before`."""
         output = guarded(before.size)
         output[GUARD:-GUARD] = before.ravel()
         getattr(self._c, name)(op, data.ctypes.data, inside(output))
@@ -154,6 +155,20 @@ class Runtime:
     def add_into(self, op: Descriptor, a: Int8, b: Int8, output: Int8) -> None:
         """The residual add over whatever `output` is, one of its inputs included."""
         self._c.ptee_add(op, a.ctypes.data, b.ctypes.data, output.ctypes.data)
+
+    def into(self, name: str, op: Descriptor, data: Int8) -> None:
+        """A layer with one input and no scratch, over its input."""
+        getattr(self._c, name)(op, data.ctypes.data, data.ctypes.data)
+
+    def mul(self, op: Descriptor, a: Int8, b: Int8 | None) -> Int8:
+        """Output of the product, apart from its inputs."""
+        output = guarded(a.size)
+        self._c.ptee_mul(op, a.ctypes.data, None if b is None else b.ctypes.data, inside(output))
+        return checked(output)
+
+    def mul_into(self, op: Descriptor, a: Int8, b: Int8, output: Int8) -> None:
+        """The product over whatever `output` is, one of its inputs included."""
+        self._c.ptee_mul(op, a.ctypes.data, b.ctypes.data, output.ctypes.data)
 
     def argmax(self, codes: Int8) -> int:
         """Label of `codes`."""

@@ -21,7 +21,7 @@ CORES = {
     "Cortex-M3": ["-mcpu=cortex-m3", "-mthumb"],
     "Cortex-M4": CORTEX_M4,
 }
-MAY_CALL = {"memcpy", "memset"}  # of the C library
+MAY_CALL = {"memcpy", "memmove", "memset"}  # of the C library
 MAY_READ = {"ptee_load_table_start", "ptee_load_table_end"}  # of the linker script
 
 

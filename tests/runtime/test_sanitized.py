@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from runtime.native import run, tool
 
-SUITES = ["test_add.py", "test_copies.py", "test_kernels.py", "test_status.py"]
+SUITES = ["test_add.py", "test_copies.py", "test_elementwise.py", "test_kernels.py", "test_status.py"]
 
 
 @pytest.mark.slow

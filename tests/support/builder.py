@@ -1,6 +1,7 @@
 """Small int8 networks written by hand: op by op, with seeded random weights whose outputs fill the int8 range."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import sqrt
 from types import MappingProxyType
 from typing import Any
@@ -13,10 +14,17 @@ from ptee_mcu.ops import (
     QAvgPool2d,
     QConcat,
     QConv2d,
+    QConvTranspose2d,
     QDepthwiseConv2d,
     QFullyConnected,
+    QLookup,
     QMaxPool2d,
+    QMean,
+    QMul,
     QPad,
+    QPReLU,
+    QReshape,
+    QResizeNearest,
     QSlice,
 )
 from ptee_mcu.ops.base import QOp
@@ -29,6 +37,7 @@ OPEN: Clamp = (-128, 127)
 ONE = HW(1, 1)
 INPUT = Quant(0.05, -3)
 SUM = Quant(0.09, 4)
+SLOPES = Quant(0.01, 0)
 
 
 class Builder:
@@ -86,14 +95,53 @@ class Builder:
         shape = (1, kernel.h, kernel.w, self.shape(x)[3] * multiplier)
         return self._weighted(QDepthwiseConv2d, x, shape, 3, gain, zero_point, act, name, stride, padding, dilation)
 
+    def transposed(
+        self,
+        x: str,
+        out: int,
+        kernel: HW = HW(3, 3),
+        *,
+        stride: HW = HW(2, 2),
+        padding: Padding = Padding(),
+        output_padding: HW = HW(0, 0),
+        act: Clamp = OPEN,
+        zero_point: int = 2,
+        gain: float = 1.0,
+        name: str | None = None,
+    ) -> str:
+        channels = self.shape(x)[3]
+        terms = max(1, channels * kernel.h * kernel.w // (stride.h * stride.w))
+        op = QConvTranspose2d(
+            weights=self.integers(-128, 128, (out, kernel.h, kernel.w, channels), np.int8),
+            bias=self.integers(-3000, 3000, out, np.int32),
+            requant=Requant.from_real(self._factor(terms, gain) * self.random.uniform(0.5, 2.0, out)),
+            input_offset=-self.tensors[x].quant.zero_point,
+            output_offset=zero_point,
+            stride=stride,
+            padding=padding,
+            output_padding=output_padding,
+            act_min=act[0],
+            act_max=act[1],
+        )
+        return self.node(op, x, name=name, quant=Quant(0.05, zero_point))
+
     def linear(
-        self, x: str, out: int, *, act: Clamp = OPEN, zero_point: int = 2, gain: float = 1.0, name: str | None = None
+        self,
+        x: str,
+        out: int,
+        *,
+        act: Clamp = OPEN,
+        zero_point: int = 2,
+        gain: float = 1.0,
+        per_channel: bool = False,
+        name: str | None = None,
     ) -> str:
         features = self.tensors[x].nbytes
+        spread = self.random.uniform(0.5, 2.0, out) if per_channel else np.ones(1)
         op = QFullyConnected(
             weights=self.integers(-128, 128, (out, features), np.int8),
             bias=self.integers(-3000, 3000, out, np.int32),
-            requant=Requant.from_real([self._factor(features, gain)]),
+            requant=Requant.from_real(self._factor(features, gain) * spread),
             input_offset=-self.tensors[x].quant.zero_point,
             output_offset=zero_point,
             act_min=act[0],
@@ -119,6 +167,34 @@ class Builder:
         op = QAdd(-sources[0].zero_point, -sources[1].zero_point, output.zero_point, requant, *act)
         return self.node(op, a, b, name=name, quant=output)
 
+    def lookup(self, x: str, *, output: Quant = SUM, name: str | None = None) -> str:
+        """A table of random codes."""
+        return self.node(QLookup(self.integers(-128, 128, 256, np.int8)), x, name=name, quant=output)
+
+    def mul(
+        self, a: str, b: str, *, scale: float = 1.0, output: Quant = SUM, act: Clamp = OPEN, name: str | None = None
+    ) -> str:
+        """The product of the inputs' scales counts `scale` times."""
+        first, second = (self.tensors[t].quant for t in (a, b))
+        requant = Requant.from_real([scale * first.scale * second.scale / output.scale])
+        op = QMul(-first.zero_point, -second.zero_point, output.zero_point, requant, *act)
+        return self.node(op, a, b, name=name, quant=output)
+
+    def prelu(
+        self,
+        x: str,
+        *,
+        scale: float = 1.0,
+        slopes: Quant = SLOPES,
+        output: Quant = SUM,
+        name: str | None = None,
+    ) -> str:
+        """The input's scale counts `scale` times."""
+        source = self.tensors[x].quant
+        alpha = self.integers(-128, 128, self.shape(x)[-1], np.int8)
+        op = QPReLU.of(name or "prelu", replace(source, scale=source.scale * scale), alpha, slopes, output)
+        return self.node(op, x, name=name, quant=output)
+
     def concat(self, *inputs: str, name: str | None = None) -> str:
         return self.node(QConcat(), *inputs, name=name)
 
@@ -136,6 +212,17 @@ class Builder:
         name: str | None = None,
     ) -> str:
         return self.node(QSlice(start, step, channel_start, shape), x, name=name)
+
+    def reshape(self, x: str, shape: Shape, *, name: str | None = None) -> str:
+        return self.node(QReshape(shape), x, name=name)
+
+    def resize(self, x: str, scale: HW, *, name: str | None = None) -> str:
+        return self.node(QResizeNearest(scale), x, name=name)
+
+    def mean(self, x: str, output: Quant = SUM, *, keep_dims: bool = True, name: str | None = None) -> str:
+        _, h, w, _ = self.shape(x)
+        op = QMean.of(name or "mean", self.tensors[x].quant, output, HW(h, w), keep_dims=keep_dims)
+        return self.node(op, x, name=name, quant=output)
 
     def cut(self, size: HW, channels: int, quant: Quant, *, start: int = 0) -> str:
         """A part of the input, from `start` on along every axis, read under another quantization."""
@@ -244,3 +331,15 @@ def small_network(
     b.exit("final", b.max_pool(both, HW(2, 2), HW(2, 2), name="last.pool"), final=True)
     table = b.integers(-128, 128, (256, 3), np.int8) if preprocess else None
     return b.graph(name, thresholds, preprocess=table)
+
+
+def imported_network(name: str = "imported") -> QuantGraph:
+    """One exit, the op kinds that small_network leaves out, an input of 8x8x3."""
+    b = Builder((1, 8, 8, 3))
+    wide = b.transposed(b.conv("input", 8, stride=HW(2, 2), name="stem"), 6, name="up")
+    gate = b.mean(b.lookup(b.prelu(wide, name="prelu"), name="lookup"), name="squeeze")
+    scaled = b.mul(wide, gate, name="scale")
+    larger = b.resize(b.slice(scaled, (1, 3, 3, 6)), HW(2, 1), name="larger")
+    flat = b.reshape(larger, (1, 1, 18, 6), name="row")
+    b.exits.append(QExit("final", b.linear(flat, 4, per_channel=True, name="logits")))
+    return b.graph(name)

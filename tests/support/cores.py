@@ -3,7 +3,18 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from ops import pool_cases, test_add, test_concat, test_conv2d, test_depthwise_conv2d, test_fully_connected
+from ops import (
+    pool_cases,
+    test_add,
+    test_concat,
+    test_conv2d,
+    test_depthwise_conv2d,
+    test_fully_connected,
+    test_mean,
+    test_reshape,
+    test_resize,
+    test_transposed_conv2d,
+)
 from ops import test_pad as pad_cases
 from ops import test_slice as slice_cases
 from support.builder import Builder
@@ -14,7 +25,18 @@ from ptee_mcu.quant_graph import QConfidence, QExit, QuantGraph
 from ptee_mcu.target import Target
 from ptee_mcu.tensor import HW
 
-IN_PLACE = {"add", "avg_pool2d", "concat", "conv2d", "depthwise_conv2d", "max_pool2d", "slice"}
+IN_PLACE = {
+    "add",
+    "avg_pool2d",
+    "concat",
+    "conv2d",
+    "depthwise_conv2d",
+    "max_pool2d",
+    "mean",
+    "reshape",
+    "resize",
+    "slice",
+}
 SMALL = "microbit"  # its 16 KiB hold the small network only
 CORES = tuple(name for name in MACHINES if name != SMALL)
 
@@ -28,6 +50,10 @@ _NETWORKS: Mapping[str, Callable[[], QuantGraph]] = {
     "concat": test_concat.network,
     "pad": pad_cases.network,
     "slice": slice_cases.network,
+    "mean": test_mean.network,
+    "reshape": test_reshape.network,
+    "resize": test_resize.network,
+    "transposed_conv2d": test_transposed_conv2d.network,
 }
 
 

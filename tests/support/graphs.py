@@ -99,6 +99,23 @@ def _add(draw: DrawFn, b: Builder, x: str) -> str:
     return b.add(x, draw(st.sampled_from(same)))
 
 
+def _mul(draw: DrawFn, b: Builder, x: str) -> str:
+    """With any earlier tensor of this shape, itself included, or a gate per channel."""
+    h, w = b.shape(x)[1:3]
+    same = [tensor for tensor, of in b.tensors.items() if of.shape == b.shape(x)]
+    gate = draw(st.booleans())
+    other = b.avg_pool(x, HW(h, w), HW(1, 1)) if gate else draw(st.sampled_from(same))
+    return b.mul(x, other, act=draw(ACTS))
+
+
+def _lookup(_: DrawFn, b: Builder, x: str) -> str:
+    return b.lookup(x)
+
+
+def _prelu(draw: DrawFn, b: Builder, x: str) -> str:
+    return b.prelu(x, slopes=Quant(0.01, draw(ZERO_POINTS)))
+
+
 def _concat(draw: DrawFn, b: Builder, x: str) -> str:
     same = [tensor for tensor, of in b.tensors.items() if of.shape[:-1] == b.shape(x)[:-1] and len(of.shape) == 4]
     return b.concat(x, *draw(st.lists(st.sampled_from(same), min_size=1, max_size=2)))
@@ -120,4 +137,6 @@ def _slice(draw: DrawFn, b: Builder, x: str) -> str:
 
 ZERO_POINTS = st.integers(-128, 127)
 ACTS = st.sampled_from([(-128, 127), (-20, 50)])
-STEPS: tuple[Step, ...] = (_conv, _conv, _depthwise, _max_pool, _avg_pool, _add, _concat, _pad, _slice)
+STEPS: tuple[Step, ...] = (
+    _conv, _conv, _depthwise, _max_pool, _avg_pool, _add, _concat, _pad, _slice, _mul, _lookup, _prelu,
+)  # fmt: skip

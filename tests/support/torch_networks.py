@@ -34,8 +34,9 @@ def inputs(shape: tuple[int, ...], count: int = 2, seed: int = 1) -> Tensor:
 
 
 def to_graph_layout(x: Tensor) -> Float:
-    """NCHW to NHWC; (N, features) as it is."""
-    array: Float = np.ascontiguousarray((x.permute(0, 2, 3, 1) if x.dim() == 4 else x).numpy())
+    """NCHW to NHWC, (N, C, L) to maps of height 1; (N, features) as it is."""
+    maps = x[:, :, None] if x.dim() == 3 else x
+    array: Float = np.ascontiguousarray((maps.permute(0, 2, 3, 1) if maps.dim() == 4 else maps).numpy())
     return array
 
 

@@ -56,6 +56,39 @@ def test_every_parameter_of_every_network_comes_back_bit_by_bit(name: str, short
     assert_same(state_dict_of(graph_of(trained, name), network(name, shortcuts)), trained.state_dict())
 
 
+LINES = nn.Sequential(
+    nn.Conv1d(3, 4, 5), nn.BatchNorm1d(4), nn.ConvTranspose1d(4, 6, 3, 2), nn.Flatten(), nn.Linear(150, 2)
+)
+
+
+class Scaled(nn.Module):
+    """Slopes that are trained, and a constant that is not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.one, self.own, self.fc = nn.Conv2d(3, 4, 3), nn.PReLU(), nn.PReLU(4), nn.Linear(144, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        flat = self.own(0.5 * self.one(self.conv(x))).flatten(1)
+        return self.fc(nn.functional.silu(flat))  # type: ignore[no-any-return]
+
+
+DECODER = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.ConvTranspose2d(4, 5, (3, 2), 2), nn.Flatten(), nn.Linear(930, 2))
+
+
+@pytest.mark.parametrize(
+    ("module", "shape"),
+    [(LINES, (1, 3, 16)), (DECODER, (1, 3, 32, 7)), (Scaled(), (1, 3, 8, 8))],
+    ids=["lines", "decoder", "slopes"],
+)
+def test_parameters_of_lines_transposed_convolutions_and_slopes_come_back(
+    module: nn.Module, shape: tuple[int, ...]
+) -> None:
+    randomised(module, 3)
+    graph = capture(module, torch.zeros(shape), name="net")
+    assert_same(state_dict_of(graph, module), module.state_dict())
+
+
 @pytest.mark.parametrize(("name", "shortcuts"), [("digits_cnn", "pad"), ("lenet5", "pad"), ("resnet14", "conv")])
 def test_a_file_of_trained_weights_makes_the_same_graph(name: str, shortcuts: str, tmp_path: Path) -> None:
     graph = graph_of(network(name, shortcuts, seed=5), name)

@@ -10,7 +10,28 @@ from ptee_mcu.errors import ModelError
 from ptee_mcu.frontends.pytorch import capture
 from ptee_mcu.graph import Graph, forward
 from ptee_mcu.models import build
-from ptee_mcu.ops import OPS, Activation, Add, AvgPool2d, Clamp, Concat, Conv2d, Flatten, MaxPool2d, Pad, Slice, Span
+from ptee_mcu.ops import (
+    OPS,
+    Activation,
+    Add,
+    AvgPool2d,
+    Clamp,
+    Concat,
+    Conv2d,
+    Flatten,
+    HardSigmoid,
+    HardSwish,
+    LeakyReLU,
+    MaxPool2d,
+    Mul,
+    Pad,
+    PReLU,
+    Sigmoid,
+    SiLU,
+    Slice,
+    Span,
+    Tanh,
+)
 from ptee_mcu.passes.fold import fold
 from ptee_mcu.tensor import HW, Padding
 from ptee_mcu.train.layers import COMPUTE
@@ -54,6 +75,20 @@ def test_what_only_a_graph_can_say_agrees() -> None:
     net.linear(wide, 3, int(np.prod(net.graph(net.add(Flatten(), wide)).shapes[wide])))
     logits = net.linear(total, 3, features)  # reads the feature map as its bytes lie
     assert_agrees(net.graph(logits), (1, 7, 6, 4))
+
+
+def test_products_and_functions_of_one_element_agree() -> None:
+    net = Net((1, 6, 5, 4))
+    gate = net.add(Sigmoid(), net.add(AvgPool2d(HW(6, 5), HW(6, 5)), "x"))
+    gated = net.add(Mul(Activation(-0.5, 1.0)), "x", gate)
+    by_features = net.add(Mul(), gated, net.add(Tanh(), net.linear("x", 4, 120)))
+    scaled = net.add(Mul(), by_features, factor=np.array([2, -1, 0.5, 0]))
+    halved = net.add(Mul(), scaled, factor=np.array(0.5))
+    sloped = net.add(PReLU(), net.add(PReLU(), halved, slope=np.array([0.1, 0.2, -0.3, 2])), slope=np.array([0.5]))
+    smooth = net.add(SiLU(), net.add(HardSwish(), net.add(LeakyReLU(0.3), sloped)))
+    pixel = net.add(AvgPool2d(HW(6, 5), HW(6, 5)), net.add(HardSigmoid(), net.add(Mul(), smooth, smooth)))
+    features = net.add(Mul(), net.add(Flatten(), pixel), gate)  # (1, 4) by (1, 1, 1, 4)
+    assert_agrees(net.graph(net.linear(features, 3, 4)), (1, 6, 5, 4))
 
 
 def test_a_graph_without_changes_comes_back_as_it_was() -> None:
