@@ -13,8 +13,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 
-from networks import Exits, random_network
+if __name__ == "__main__":
+    # A script's own folder comes first on its path; the checkout is meant.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from benchmarks.networks import Exits, random_network
 from ptee_mcu import boards
 from ptee_mcu.models import find
 from ptee_mcu.plan.make import make_plan

@@ -8,11 +8,16 @@ without storing anything, then filling the store with one view of each, then 10 
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+
+if __name__ == "__main__":
+    # A script's own folder comes first on its path; the checkout is meant.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from ptee_mcu import models
 from ptee_mcu.data import load

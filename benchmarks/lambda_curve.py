@@ -14,9 +14,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from ptee_points import curve, said, thresholds_of
-from ptee_steps import CONFIG, EXITS, PTEENET, ROOT, WEIGHTS
 
+if __name__ == "__main__":
+    # A script's own folder comes first on its path; the checkout is meant.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from benchmarks.ptee_points import curve, said, thresholds_of
+from benchmarks.ptee_steps import CONFIG, EXITS, PTEENET, ROOT, WEIGHTS
 from ptee_mcu.data import divide, load
 from ptee_mcu.exits.costs import nominal_exit_costs
 from ptee_mcu.exits.outcomes import exit_taken

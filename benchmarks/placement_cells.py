@@ -127,7 +127,7 @@ def cell(title: str, graph: QuantGraph, board: Board, *, traced: bool) -> Cell:
         arena_bytes=plan.arena_bytes,
         constant_bytes=sum(sizes.values()),
         loaded_bytes=sum(nbytes for name, nbytes in sizes.items() if places[name].how is How.BOOT),
-        stage_bytes=ours.plan.stage.nbytes if ours.plan.stage else 0,
+        stage_bytes=ours.plan.stage_bytes,
         where=where(ours, sizes),
         gap=ours.partition.gap,
         seconds=ours.partition.seconds,

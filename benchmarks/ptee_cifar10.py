@@ -15,13 +15,18 @@ chosen on. ResNet-14 is trained on 40,000 of the training images.
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
-from ptee_page import page
-from ptee_points import said
-from ptee_steps import ROOT, STATIC, STEPS, Step, loaded, made, made_static
 
+if __name__ == "__main__":
+    # A script's own folder comes first on its path; the checkout is meant.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from benchmarks.ptee_page import page
+from benchmarks.ptee_points import said
+from benchmarks.ptee_steps import ROOT, STATIC, STEPS, Step, loaded, made, made_static
 from ptee_mcu.data import divide, load
 from ptee_mcu.project import load_project
 

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from ptee_points import Curve, our_curve, pteenet_curve, said
-from ptee_steps import STATIC, STEPS, WEIGHTS, Step, loaded
-
+from benchmarks.ptee_points import Curve, our_curve, pteenet_curve, said
+from benchmarks.ptee_steps import STATIC, STEPS, WEIGHTS, Step, loaded
 from ptee_mcu.data import Splits, divide, load
 from ptee_mcu.project import load_project
 

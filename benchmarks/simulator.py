@@ -16,14 +16,8 @@ import numpy as np
 # A script's own folder comes first on its path; the checkout is meant.
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import torch
-
-from ptee_mcu.calibrate import calibrate
-from ptee_mcu.frontends.pytorch import capture
-from ptee_mcu.models import build, find, torch_shape
-from ptee_mcu.passes.fold import fold
+from benchmarks.networks import random_network
 from ptee_mcu.quant_graph import QuantGraph
-from ptee_mcu.quantize import quantize
 from ptee_mcu.sim import evaluate
 
 NETWORKS = ("resnet8", "resnet20", "ds_cnn", "mobilenet_v1_025", "autoencoder", "digits_cnn")
@@ -39,18 +33,10 @@ def main() -> None:
     options = parser.parse_args()
     seconds = {}
     for name in options.networks:
-        seconds[name] = measure(network(name), options.inputs)
+        seconds[name] = measure(random_network(name), options.inputs)
         print(f"{name:20} {seconds[name]:6.2f} s for {options.inputs:,} inputs", flush=True)
     if options.json:
         print(json.dumps({"inputs": options.inputs, "seconds": seconds}))
-
-
-def network(name: str) -> QuantGraph:
-    """The int8 network called `name` with random weights."""
-    shape = find(name).input_shape
-    graph = fold(capture(build(name).eval(), torch.zeros(torch_shape(shape)), name=name))
-    random = np.random.default_rng(0).normal(size=(8, *shape[1:])).astype(np.float32)
-    return quantize(graph, calibrate(graph, random, observer="minmax"))
 
 
 def measure(graph: QuantGraph, inputs: int) -> float:

@@ -8,17 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.networks import random_codes
-from ptee_mcu.cycles.cores import core_of
-from ptee_mcu.cycles.price import Priced, price
+from ptee_mcu.cycles.price import Priced
 from ptee_mcu.emit import emit
-from ptee_mcu.firmware.harness import build_firmware
-from ptee_mcu.firmware.machines import machine
-from ptee_mcu.firmware.records import Options
-from ptee_mcu.firmware.run import trace_qemu
-from ptee_mcu.firmware.trace import harness_tracer
+from ptee_mcu.execute import emulated, trace_pass
 from ptee_mcu.plan.expected_cost import reach_of
 from ptee_mcu.plan.plan import Plan
-from ptee_mcu.quant_graph import NEVER
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,23 +39,9 @@ def trace_plan(plan: Plan, *, optimize: str = "-O3", seed: int = 0) -> TracedPla
         FirmwareError: where the firmware does not fit the emulated machine, or fails.
         ConfigError: where the board has no emulator, or its caches cannot be modelled.
     """
-    graph, target = plan.graph, plan.target
-    assert target.machine is not None
     with TemporaryDirectory(prefix="ptee-bench-") as scratch:
         project = Path(scratch) / "project"
         emit(plan).write(project)
-        firmware = build_firmware(
-            project,
-            graph.name,
-            Path(scratch) / "traced.elf",
-            machine=machine(target.machine),
-            target=target,
-            traced=False,
-            optimize=optimize,
-        )
-        whole = Options(thresholds=dict.fromkeys(range(len(graph.exits) - 1), NEVER))
-        found = trace_qemu(firmware, random_codes(graph, seed), harness_tracer(firmware.path, target), whole)
-    priced = price(found.trace, core_of(target.cpu), target)
-    segments = np.zeros(len(graph.exits))
-    np.add.at(segments, found.intervals.segment, priced.by_interval.cycles)
-    return TracedPlan(priced, segments, reach_of(graph.point))
+        firmware = emulated(project, plan, Path(scratch) / "traced.elf", optimize=optimize)
+        found = trace_pass(firmware, plan, random_codes(plan.graph, seed))
+    return TracedPlan(found.priced, found.segments, reach_of(plan.graph.point))

@@ -7,7 +7,6 @@ from ptee_mcu.plan.expected_cost import exit_cycles, last_reached, reach_of, run
 from ptee_mcu.plan.placement import How, constants
 from ptee_mcu.plan.plan import Plan
 from ptee_mcu.plan.used import Used, live_bytes, widest_step
-from ptee_mcu.quant_graph import NEVER
 
 _NAMED = 3  # of each kind
 
@@ -50,7 +49,7 @@ def worst_causes(plan: Plan, cost: PlanCost) -> tuple[str, ...]:
     last = last_reached(thresholds)
     every = _slowest(plan, cost, [float(i <= last) for i in range(len(plan.graph.exits))])
     runs = running(plan.graph, thresholds)
-    bare = runs - plan.graph.skipped((NEVER,) * len(thresholds))
+    bare = runs - plan.graph.head_nodes()
     heads = exit_cycles(plan, cost, runs)[last] - exit_cycles(plan, cost, bare)[last]
     lines = [f"most cycles: {every}"]
     if heads:

@@ -173,8 +173,7 @@ def _moved(plan: Plan, moved: dict[str, Placement]) -> Plan:
 
 def _ram(plan: Plan, fixed: Fixed) -> int:
     """RAM of everything but what is loaded at boot."""
-    stage = plan.stage.nbytes if plan.stage else 0
-    return plan.arena_bytes + stage + fixed.static_bytes + fixed.stack_bytes
+    return plan.arena_bytes + plan.stage_bytes + fixed.static_bytes + fixed.stack_bytes
 
 
 def _room(plan: Plan, fixed: Fixed) -> int:
@@ -182,7 +181,7 @@ def _room(plan: Plan, fixed: Fixed) -> int:
     ram = plan.target.main_ram
     held = fixed.static_bytes + fixed.stack_bytes
     held += plan.arena_bytes * (plan.arena_region == ram.name)
-    held += plan.stage.nbytes if plan.stage and plan.stage.region == ram.name else 0
+    held += plan.stage_bytes if plan.stage and plan.stage.region == ram.name else 0
     for constant in constants(plan.graph):
         place = plan.placements[constant.name]
         held += aligned(constant.nbytes) * (place.how is How.BOOT and place.region == ram.name)

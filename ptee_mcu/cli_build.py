@@ -1,36 +1,32 @@
 """The command `build`: from a config to a C project on disk."""
 
 import json
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ptee_mcu.errors import ConfigError
+from ptee_mcu.plan.settings import Mode
+from ptee_mcu.project_kind import ProjectKind
 
-class Placing(StrEnum):
-    """Who decides where constants lie; see docs/weight-placement.md."""
-
-    AUTO = "auto"
-    FLASH = "flash"
-    BOOT = "boot"
-    STAGED = "staged"
-    GREEDY = "greedy"
-
-
-class ProjectKind(StrEnum):
-    """What is written around the library."""
-
-    BARE = "bare"
-    PACK = "pack"
-    ZEPHYR = "zephyr"
-    ARDUINO = "arduino"
-    STM32CUBE = "stm32cube"
+if TYPE_CHECKING:
+    from ptee_mcu.config import Config
 
 
 def build(
-    config: Annotated[Path, typer.Argument(help="TOML file that describes the build.", metavar="CONFIG.toml")],
+    config: Annotated[
+        Path | None, typer.Argument(help="TOML file that describes the build.", metavar="CONFIG.toml")
+    ] = None,
     *,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Model file to compile as it is, instead of a config: .tflite, .onnx, .keras, .h5, .pt2."),
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="With --model, of floats: .npy of network inputs (N, height, width, channels)."),
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(help="Folder with data sets and weights; PTEE_DATA where left out.", envvar="PTEE_DATA"),
@@ -53,7 +49,7 @@ def build(
         str | None, typer.Option(help="Board, or the path of its .toml, instead of the config's.", metavar="BOARD")
     ] = None,
     placement: Annotated[
-        Placing | None, typer.Option(help="Where constants lie, instead of the config's target.placement.")
+        Mode | None, typer.Option(help="Where constants lie, instead of the config's target.placement.")
     ] = None,
     project: Annotated[
         ProjectKind | None, typer.Option(help="Also write a project around the library; `bare` builds and flashes.")
@@ -82,8 +78,8 @@ def build(
 
     The options that say what is allowed replace all of the config's; the first is the default operating point.
     """
-    from ptee_mcu.config import load_config, with_asks, with_target
-    from ptee_mcu.pipeline import build_project
+    from ptee_mcu.config import with_asks, with_target
+    from ptee_mcu.pipeline import build_file, build_project
     from ptee_mcu.report.console import Console
     from ptee_mcu.stages.placing import memory_lines, reasons
     from ptee_mcu.train.workspace import GIB, Workspace
@@ -92,14 +88,26 @@ def build(
     asked = {
         "max_disagreement": max_disagreement, "max_drop": max_drop, "mean_cost": mean_cost, "mean_cycles": mean_cycles,
     }  # fmt: skip
-    settings = with_asks(load_config(config), {name: limits for name, limits in asked.items() if limits}, delta)
-    rules = (placement.value if placement else None, project.value if project else None)
-    around: dict[str, Any] = {"cmsis_nn": cmsis_nn, "crc": crc or None, "yield_every_op": yield_every_op or None}
-    settings = with_target(settings, target, *rules, **around)
+    settings = with_asks(
+        _config(config, model, calibration), {name: limits for name, limits in asked.items() if limits}, delta
+    )
+    settings = with_target(
+        settings,
+        board=target,
+        placement=placement,
+        project=project,
+        cmsis_nn=cmsis_nn,
+        crc=crc,
+        yield_every_op=yield_every_op,
+    )
     folder = out or Path(settings.build.name)
     beside_out = folder.resolve().with_name(f".{folder.resolve().name}.work")
     workspace = Workspace(work or beside_out, int(disk_budget * GIB), device, keep=work is not None)
-    built = build_project(settings, beside=config.parent, data=data, out=folder, work=workspace, console=console)
+    beside = Path() if config is None else config.parent
+    if settings.data is None:
+        built = build_file(settings, beside=beside, data=data, out=folder, console=console)
+    else:
+        built = build_project(settings, beside=beside, data=data, out=folder, work=workspace, console=console)
     why = reasons(built.planned) if explain else []
     if as_json:
         print(json.dumps(built.report.as_json() | ({"placement": why} if explain else {})))
@@ -108,3 +116,24 @@ def build(
         console.lines(memory_lines(built.planned.plan, built.fixed))
         console.lines(why)
         console.say(f"wrote {folder}; next: ptee-mcu compare {folder} --on host")
+
+
+def _config(path: Path | None, model: Path | None, calibration: Path | None) -> "Config":
+    """The config at `path`, or one that compiles the file `model` as it is.
+
+    Raises:
+        ConfigError: where not exactly one of the two is given.
+    """
+    from ptee_mcu.config import load_config, of_model_file
+
+    if (path is None) == (model is None):
+        raise ConfigError(
+            f"{'neither a config nor' if path is None else 'both a config and'} --model is given: build needs one",
+            hint="ptee-mcu build CONFIG.toml, or ptee-mcu build --model FILE --target BOARD --out OUT",
+        )
+    if path is None:
+        assert model is not None
+        return of_model_file(model, calibration)
+    if calibration is not None:
+        raise ConfigError("--calibration goes with --model", hint="a config names its inputs under quantize.inputs")
+    return load_config(path)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ptee_mcu.firmware.app_kind import App, Output
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -35,26 +37,12 @@ class Place(StrEnum):
     QEMU = "qemu"
 
 
-class Application(StrEnum):
-    """What it is programmed with."""
-
-    SELFTEST = "selftest"
-    MEASURE = "measure"
-
-
-class Over(StrEnum):
-    """How the self-test answers."""
-
-    SEMIHOSTING = "semihosting"
-    UART = "uart"
-
-
 def flash(
     out: OUT,
     board: Annotated[str | None, typer.Option(help="Board that OUT was built for; checked.", metavar="NAME")] = None,
     on: Annotated[Place, typer.Option(help="What is programmed.")] = Place.BOARD,
-    app: Annotated[Application, typer.Option(help="What it is programmed with.")] = Application.SELFTEST,
-    over: Annotated[Over, typer.Option(help="How the self-test answers.")] = Over.SEMIHOSTING,
+    app: Annotated[App, typer.Option(help="What it is programmed with.")] = App.SELFTEST,
+    over: Annotated[Output, typer.Option(help="How the self-test answers.")] = Output.SEMIHOSTING,
     port: Annotated[
         str | None, typer.Option(help="Serial device of the board, for --over uart.", metavar="DEV")
     ] = None,
@@ -67,19 +55,18 @@ def flash(
     """Program a board with the self-test and show its answer; exit code 1 where it fails."""
     from ptee_mcu.errors import ConfigError
     from ptee_mcu.firmware import flash as programming
-    from ptee_mcu.firmware.apps import Output
     from ptee_mcu.onboard import bare_of, require_board
     from ptee_mcu.project import load_project
 
     project = load_project(out)
     require_board(project, board)
-    if on is Place.QEMU and app is Application.MEASURE:
+    if on is Place.QEMU and app is App.MEASURE:
         raise ConfigError("an emulator keeps no program", hint=f"ptee-mcu measure {out} --port qemu")
     with TemporaryDirectory() as work:
         if on is Place.QEMU and not dry_run:
             emulator = _machine(project, machine)
             bare = bare_of(project, Path(work))
-            found, made = programming.selftest_on_qemu(bare, emulator, output=Output(over.value), timeout_s=timeout)
+            found, made = programming.selftest_on_qemu(bare, emulator, output=over, timeout_s=timeout)
             same = "the board's own program" if made.same else "the board's program with its memories moved"
             _answer(found, f"{emulator.name}: {same}", emulated=True, as_json=as_json)
         elif on is Place.QEMU:
@@ -91,8 +78,8 @@ def flash(
 def _program(
     project: "Project",
     work: Path,
-    app: Application,
-    over: Over,
+    app: App,
+    over: Output,
     port: str | None,
     uid: str | None,
     timeout: float,
@@ -103,12 +90,12 @@ def _program(
     from ptee_mcu.emit_project import FOLDER
     from ptee_mcu.errors import ConfigError
     from ptee_mcu.firmware import flash as programming
-    from ptee_mcu.firmware.apps import App, Output, for_board
+    from ptee_mcu.firmware.apps import for_board
     from ptee_mcu.onboard import bare_of
 
     target = project.plan.target
     programming.require_bootable(target)
-    served = app is Application.SELFTEST and over is Over.SEMIHOSTING
+    served = app is App.SELFTEST and over is Output.SEMIHOSTING
     elf = project.folder / FOLDER / "build" / f"{app.value}.elf"
     found = programming.ways(target, elf, timeout_s=timeout, uid=uid, run=served)
     if dry_run:
@@ -117,16 +104,15 @@ def _program(
         if found.pyocd is None:
             programming.require_pyocd(target, found)
         return
-    if app is Application.SELFTEST and over is Over.UART and port is None:
+    if app is App.SELFTEST and over is Output.UART and port is None:
         raise ConfigError("--over uart reads a serial device", hint="name it: --port /dev/ttyACM0")
     commands = programming.require_pyocd(target, found)
     bare = bare_of(project, work)
     elf.parent.mkdir(parents=True, exist_ok=True)
-    output = Output(over.value)
-    for_board(bare, App(app.value), elf, output=output, uart=_console(bare, served=served))
+    for_board(bare, app, elf, output=over, uart=_console(bare, served=served))
     for command in (*(found.pyocd or ()), *found.others):
         typer.echo(programming.shown(command), err=True)
-    if app is Application.MEASURE:
+    if app is App.MEASURE:
         programming.program(target, commands, timeout_s=timeout)
         typer.echo(f"next: ptee-mcu measure {project.folder} --port DEV", err=True)
     else:
@@ -180,7 +166,7 @@ def measure(
 @contextmanager
 def _line(project: "Project", emulator: "Machine | None", port: str, baud: int) -> "Iterator[Descriptor]":
     from ptee_mcu.firmware import port as ports
-    from ptee_mcu.firmware.apps import App, Output, for_machine
+    from ptee_mcu.firmware.apps import for_machine
     from ptee_mcu.firmware.flash import require_uart
     from ptee_mcu.onboard import bare_of
 

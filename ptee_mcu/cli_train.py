@@ -63,6 +63,11 @@ def _with(config: "Config", seed: int | None, epochs: int | None) -> "Config":
 
 def _require_trainable(config: "Config", path: Path, *, force: bool) -> None:
     """Refuses what would end in an error, or in the loss of a file, after hours of training."""
+    if config.model.name is None:
+        raise ConfigError(
+            f"{config.model.title} is none of the networks that ship, which alone are trained here",
+            hint="a factory's network is trained in the build; a model file comes with its weights",
+        )
     if config.model.weights is not None:
         raise ConfigError(
             f"model.weights names {config.model.weights}, but training starts from random weights",
@@ -80,12 +85,13 @@ def _require_trainable(config: "Config", path: Path, *, force: bool) -> None:
 def _trained(config: "Config", path: Path, data: Path | None, device: str, console: "Console") -> "TrainingRecord":
     from ptee_mcu import __version__, models
     from ptee_mcu.data import divide, load, require_fits
+    from ptee_mcu.stages.capturing import captured, network_options
     from ptee_mcu.stages.inputs import normalisation
-    from ptee_mcu.stages.training import backbone_settings, captured, network_options
+    from ptee_mcu.stages.training import backbone_settings
     from ptee_mcu.train.record import TrainingRecord, images_digest, recipe_settings
 
     recipe = backbone_settings(config)
-    dataset = load(config.data.source, data)
+    dataset = load(config.images.source, data)
     splits = divide(dataset, pretrained=False)
     images, classes = splits.train, len(dataset.classes)
     graph = captured(config, dataset, beside=Path(), data=data)
@@ -94,19 +100,19 @@ def _trained(config: "Config", path: Path, data: Path | None, device: str, conso
     from ptee_mcu.train.backbone import train_backbone
     from ptee_mcu.train.export import save_weights
 
-    options = network_options(config)
-    network = models.build(config.model.name, classes=classes, input_shape=graph.input_shape, **options)
+    name, options = config.model.title, network_options(config)
+    network = models.build(name, classes=classes, input_shape=graph.input_shape, **options)
     checkpoint = path.with_name(f"{path.name}.checkpoint")
     if checkpoint.exists():
         console.say(f"going on from {checkpoint}")
-    with console.progress(f"training {config.model.name} on {len(images):,} images") as advance:
+    with console.progress(f"training {name} on {len(images):,} images") as advance:
         graph = train_backbone(
             graph, images.x, images.y, recipe,
             normalisation=normalisation(config, images.x), progress=_by_epoch(recipe.epochs, advance, console),
             checkpoint=checkpoint, device=device,
         )  # fmt: skip
     record = TrainingRecord(
-        model=config.model.name,
+        model=name,
         options=options,
         dataset=dataset.name,
         images=len(images),

@@ -4,49 +4,25 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, model_validator
 
 from ptee_mcu.budget import BudgetSection
+from ptee_mcu.config_model import ModelSection, Section
 from ptee_mcu.errors import ConfigError
 from ptee_mcu.exits.asks import DEFAULT_ASKS, Ask, Quantity
 from ptee_mcu.explain import explain
+from ptee_mcu.frontends.load import c_name
 from ptee_mcu.plan.settings import CODE_BYTES, STACK_BYTES, Mode, Objective, PlaceSettings
+from ptee_mcu.project_kind import ProjectKind
 from ptee_mcu.units import parse_bytes
 
 _C_NAME = r"^[a-z][a-z0-9_]*$"
+_S = TypeVar("_S", bound=Section)
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class BackboneTraining(_Section):
-    """`[model.training]`: what differs from the network's own recipe; see BackboneRecipe."""
-
-    epochs: int | None = Field(default=None, ge=1)
-    lr: float | None = Field(default=None, gt=0)
-    batch: int | None = Field(default=None, ge=1)
-    weight_decay: float | None = Field(default=None, ge=0)
-    optimizer: Literal["adam", "sgd"] | None = None
-    momentum: float | None = Field(default=None, ge=0, lt=1)
-    schedule: Literal["cosine", "one cycle"] | None = None
-    label_smoothing: float | None = Field(default=None, ge=0, lt=1)
-    precision: Literal["float32", "bfloat16"] | None = None
-    augment: Literal["none", "crop and flip"] | None = None
-
-
-class ModelSection(_Section):
-    """`[model]`: the backbone."""
-
-    name: str
-    weights: Path | None = None  # absent: the backbone is trained in the build
-    width: float | None = Field(default=None, gt=0)  # multiplies all channels
-    training: BackboneTraining = BackboneTraining()
-
-
-class DataSection(_Section):
+class DataSection(Section):
     """`[data]`: images and how they become inputs."""
 
     source: str
@@ -54,7 +30,7 @@ class DataSection(_Section):
     std: tuple[float, ...] | None = None
 
 
-class HeadTraining(_Section):
+class HeadTraining(Section):
     """`[exits.training]`: what differs from HeadRecipe; `labels = "true"` trains on labels, not on the backbone's."""
 
     epochs: int | None = Field(default=None, ge=1)
@@ -96,7 +72,7 @@ _Shares = Annotated[tuple[_Share, ...], BeforeValidator(_several)]
 _Numbers = Annotated[tuple[Annotated[float, Field(gt=0)], ...], BeforeValidator(_several)]
 
 
-class ExitsSection(_Section):
+class ExitsSection(Section):
     """`[exits]`: where branches attach, what they are, what must hold when they fire."""
 
     placement: Literal["search", "pareto", "fine", "linear", "golden", "names"] = "search"
@@ -143,11 +119,12 @@ class ExitsSection(_Section):
         return tuple(Ask(quantity, limit) for quantity, limits in given for limit in limits) or DEFAULT_ASKS
 
 
-class QuantizeSection(_Section):
+class QuantizeSection(Section):
     """`[quantize]`: how ranges are found and errors countered."""
 
     observer: Literal["minmax", "percentile", "mse"] = "mse"
     images: int = Field(default=200, ge=1)
+    inputs: Path | None = None  # without [data]: a .npy of inputs that a float model file is calibrated on
     bias_correction: bool = False
     equalize: bool = False
 
@@ -155,7 +132,7 @@ class QuantizeSection(_Section):
 _Bytes = Annotated[int, BeforeValidator(parse_bytes), Field(ge=0)]
 
 
-class TargetSection(_Section):
+class TargetSection(Section):
     """`[target]`: the board, where constants lie on it, and what the application keeps for itself."""
 
     board: str = "mps2_an386"
@@ -171,7 +148,7 @@ class TargetSection(_Section):
         return PlaceSettings(self.placement, self.minimize, self.stack, self.flash_reserve, self.ram_reserve)
 
 
-class BuildSection(_Section):
+class BuildSection(Section):
     """`[build]`: the name of the C library, the seed of everything random, what is written around the library."""
 
     name: Annotated[str, StringConstraints(pattern=_C_NAME, max_length=40)]
@@ -180,19 +157,32 @@ class BuildSection(_Section):
     crc: bool = False  # NAME_check, also at init: a CRC-32 over every constant
     yield_every_op: bool = False  # NAME_step_op, which runs one op
     # bare: start-up, linker script and self-test for the board; the others: for builds of their own
-    project: Literal["bare", "pack", "zephyr", "arduino", "stm32cube"] | None = None
+    project: ProjectKind | None = None
 
 
-class Config(_Section):
+class Config(Section):
     """A whole build."""
 
     model: ModelSection
-    data: DataSection
+    data: DataSection | None = None  # absent: a model file is compiled as it is
     exits: ExitsSection | None = None  # absent: the network as it is
     quantize: QuantizeSection = QuantizeSection()
     target: TargetSection = TargetSection()
     budget: BudgetSection = BudgetSection()
     build: BuildSection
+
+    @model_validator(mode="after")
+    def _data_where_needed(self) -> "Config":
+        if self.data is None and (self.model.file is None or self.exits is not None):
+            what = "exits are trained" if self.exits is not None else f"{self.model.title} is trained and reported on"
+            raise ValueError(f"section [data] is missing: {what}")
+        return self
+
+    @property
+    def images(self) -> DataSection:
+        """`[data]`, for the stages that need it."""
+        assert self.data is not None
+        return self.data
 
 
 def load_config(path: Path) -> Config:
@@ -216,15 +206,33 @@ def load_config(path: Path) -> Config:
         raise ConfigError(f"{path}: {explain(error, Config)}") from error
 
 
+def of_model_file(model: Path, calibration: Path | None) -> Config:
+    """The config that compiles the file `model` as it is; a float one is calibrated on inputs in `calibration`."""
+    return Config(
+        model=ModelSection(file=model.resolve()),
+        quantize=QuantizeSection(inputs=calibration and calibration.resolve()),
+        build=BuildSection(name=c_name(model.stem)),
+    )
+
+
 def with_target(
-    config: Config, board: str | None, placement: str | None, project: str | None, **around: object
+    config: Config,
+    *,
+    board: str | None,
+    placement: Mode | None,
+    project: ProjectKind | None,
+    cmsis_nn: Path | None,
+    crc: bool,
+    yield_every_op: bool,
 ) -> Config:
-    """`config` with what a command line gives of board, placement, project and CMSIS-NN in place of its own."""
-    given = {"board": board, "placement": placement and Mode(placement)}
-    target = config.target.model_copy(update={key: value for key, value in given.items() if value is not None})
-    wanted = {"project": project, **around}
-    build = config.build.model_copy(update={key: value for key, value in wanted.items() if value is not None})
-    return config.model_copy(update={"target": target, "build": build})
+    """`config` with what a command line gives of its board and of what is written for it in place of its own."""
+    target = _with_given(config.target, {"board": board, "placement": placement})
+    wanted = {"project": project, "cmsis_nn": cmsis_nn, "crc": crc or None, "yield_every_op": yield_every_op or None}
+    return config.model_copy(update={"target": target, "build": _with_given(config.build, wanted)})
+
+
+def _with_given(section: _S, given: Mapping[str, object]) -> _S:
+    return section.model_copy(update={key: value for key, value in given.items() if value is not None})
 
 
 def with_asks(config: Config, asked: Mapping[str, Sequence[str | float]], delta: float | None) -> Config:

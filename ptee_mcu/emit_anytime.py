@@ -3,20 +3,18 @@
 from itertools import accumulate, pairwise
 from math import ceil
 
-from ptee_mcu.cycles.kernels import has_rates
 from ptee_mcu.emit_view import View
-from ptee_mcu.plan.expected_cost import exit_cycles
 from ptee_mcu.plan.plan import Plan
-from ptee_mcu.plan.plan_cost import plan_cost
+from ptee_mcu.plan.plan_cost import full_cycles
 
 _UNKNOWN = 2**32 - 1  # fits no budget
 
 
 def segment_cycles(plan: Plan) -> tuple[int, ...]:
     """Core cycles of each segment, its copies and its exit included; 2^32 - 1 where no rates of the core are known."""
-    if not has_rates(plan.target.cpu):
+    until = full_cycles(plan)
+    if until is None:
         return (_UNKNOWN,) * len(plan.graph.exits)
-    until = exit_cycles(plan, plan_cost(plan), [node.name for node in plan.graph.nodes])
     return tuple(min(ceil(later - earlier), _UNKNOWN) for earlier, later in pairwise((0.0, *until)))
 
 

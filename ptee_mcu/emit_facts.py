@@ -5,14 +5,12 @@ from collections.abc import Mapping
 from math import ceil
 
 from ptee_mcu import __version__
-from ptee_mcu.cycles.kernels import has_rates
 from ptee_mcu.emit_linker import needed_bytes
 from ptee_mcu.emit_view import View
 from ptee_mcu.firmware.cmsis_nn import SourceSet
-from ptee_mcu.plan.expected_cost import exit_cycles
 from ptee_mcu.plan.placement import constants
 from ptee_mcu.plan.plan import Plan
-from ptee_mcu.plan.plan_cost import plan_cost
+from ptee_mcu.plan.plan_cost import full_cycles
 from ptee_mcu.quant_graph import CONTRACT, OperatingPoint, QuantGraph
 from ptee_mcu.tensor import Quant
 
@@ -39,7 +37,7 @@ def facts(plan: Plan, view: View, name: str, cmsis_nn: SourceSet) -> dict[str, o
             "arena_bytes": plan.arena_bytes,
             "arena_lower_bound_bytes": plan.lower_bound_bytes,
             "arena_region": plan.arena_region,
-            "stage_bytes": plan.stage.nbytes if plan.stage else 0,
+            "stage_bytes": plan.stage_bytes,
             "stage_region": plan.stage.region if plan.stage else None,
             "constant_bytes": sum(array.values.nbytes for array in view.arrays),
             "weight_bytes": plan.weight_bytes,
@@ -97,10 +95,8 @@ def _library_facts(cmsis_nn: SourceSet) -> Mapping[str, object]:
 
 def _worst_cycles(plan: Plan) -> tuple[int | None, ...]:
     """Cycles of leaving at each exit, every head on the way evaluated; None where no rates of the core are known."""
-    if not has_rates(plan.target.cpu):
-        return (None,) * len(plan.graph.exits)
-    cycles = exit_cycles(plan, plan_cost(plan), [node.name for node in plan.graph.nodes])
-    return tuple(map(ceil, cycles))
+    cycles = full_cycles(plan)
+    return (None,) * len(plan.graph.exits) if cycles is None else tuple(map(ceil, cycles))
 
 
 def _exit_facts(plan: Plan, view: View) -> list[dict[str, object]]:

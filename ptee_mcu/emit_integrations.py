@@ -13,6 +13,7 @@ from ptee_mcu.emit_text import BANNER, environment
 from ptee_mcu.errors import ConfigError
 from ptee_mcu.isa import Isa
 from ptee_mcu.plan.plan import Plan
+from ptee_mcu.project_kind import ProjectKind
 from ptee_mcu.target import Target
 
 FOLDER = "integrations"
@@ -262,9 +263,9 @@ def _rendered(template: str, context: Mapping[str, object]) -> str:
 
 
 _MAKERS: Mapping[str, Callable[[_Library], Files]] = MappingProxyType({
-    "pack": _pack,
-    "zephyr": _zephyr,
-    "arduino": _arduino,
-    "stm32cube": _stm32cube,
+    ProjectKind.PACK: _pack,
+    ProjectKind.ZEPHYR: _zephyr,
+    ProjectKind.ARDUINO: _arduino,
+    ProjectKind.STM32CUBE: _stm32cube,
 })  # fmt: skip
 KINDS = tuple(_MAKERS)

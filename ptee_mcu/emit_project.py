@@ -1,10 +1,13 @@
 """A plan as a project without an operating system, beside its C library: what compiles, flashes and tests itself."""
 
+import json
+import re
 from dataclasses import dataclass
 from importlib.resources import files as package_files
 
 from ptee_mcu import emit_c
 from ptee_mcu.emit_text import BANNER, environment
+from ptee_mcu.errors import ModelError
 from ptee_mcu.firmware import uart
 from ptee_mcu.plan.plan import Plan
 from ptee_mcu.quant_graph import ALWAYS, CONTRACT, NEVER
@@ -13,6 +16,7 @@ from ptee_mcu.tensor import Int8, UInt8
 
 FOLDER = "bare"
 _PACKAGE = "ptee_mcu.templates"
+_ABI = re.compile(r"0x[0-9a-f]{8}")
 _PER_ROW = 24
 _L1_CACHED = ("cortex-m7", "cortex-m55")  # cores whose level 1 caches are off after reset
 
@@ -37,11 +41,28 @@ class Golden:
     cases: tuple[GoldenCase, ...]
 
 
-def bare_project(plan: Plan, golden: Golden, *, name: str | None = None) -> dict[str, str | bytes]:
+def abi_of(manifest: str | bytes) -> str:
+    """The hash of the build that `manifest` is of.
+
+    Raises:
+        ModelError: where it holds none.
+    """
+    try:
+        facts = json.loads(manifest)
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"manifest.json is damaged: {error}", hint="build it again") from error
+    found = facts.get("abi") if isinstance(facts, dict) else None
+    if not isinstance(found, str) or not _ABI.fullmatch(found):
+        raise ModelError(f"manifest.json: abi is {found!r}, not the hash of a build", hint="build it again")
+    return found
+
+
+def bare_project(plan: Plan, golden: Golden, *, abi: str, name: str | None = None) -> dict[str, str | bytes]:
     """Files of the folder `bare` beside the library `name` (default: the graph's name) that `emit` makes of `plan`.
 
     Start-up code, UART drivers, the applications `selftest` and `measure`, CMake files; they link by the library's
-    own NAME.ld.
+    own NAME.ld. `abi`, by `abi_of`: of the build that the golden answers are of; beside another's NAME.h they do not
+    compile.
 
     Raises:
         ConfigError: where `name` cannot begin C identifiers.
@@ -53,6 +74,7 @@ def bare_project(plan: Plan, golden: Golden, *, name: str | None = None) -> dict
         "banner": BANNER,
         "name": name,
         "prefix": name.upper(),
+        "abi": abi,
         "contract": CONTRACT,
         "title": plan.target.title,
         "cpu": plan.target.cpu,

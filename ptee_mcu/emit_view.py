@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ptee_mcu import emit_c, emit_stage
 from ptee_mcu.emit_linker import constant_section
 from ptee_mcu.emit_stage import Image, Loading
-from ptee_mcu.ops import QConv2d
+from ptee_mcu.ops import QConv2d, QFullyConnected
 from ptee_mcu.ops.base import QOp
 from ptee_mcu.plan.placement import How
 from ptee_mcu.plan.plan import Plan, Step
@@ -166,7 +166,7 @@ def make_view(plan: Plan, name: str) -> View:
     graph = plan.graph
     pool = _Pool()
     ids = emit_c.identifiers(step.node.name for step in plan.steps)
-    optional = graph.skipped((NEVER,) * (len(graph.exits) - 1))
+    optional = graph.head_nodes()
     images = emit_stage.images(plan, name)
     loadings = emit_stage.loadings(images, len(graph.exits))
     segments = tuple(
@@ -246,6 +246,8 @@ def _constant(plan: Plan, constant: str, proposed: str, values: npt.NDArray[Any]
 
 
 def _kind(op: QOp) -> str:
+    if isinstance(op, QFullyConnected) and op.is_per_channel:
+        return "per_channel_fully_connected"
     return "pointwise_conv2d" if isinstance(op, QConv2d) and op.is_pointwise else op.template
 
 

@@ -1,16 +1,17 @@
 """Builds and runs the C of a project, on the host or in the emulator."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from ptee_mcu.cycles.cores import core_of
-from ptee_mcu.cycles.price import price
+from ptee_mcu.cycles.price import Float64, Priced, price
 from ptee_mcu.errors import ConfigError
 from ptee_mcu.firmware.execution import Execution, collect
-from ptee_mcu.firmware.harness import build_firmware, build_footprint, build_host
+from ptee_mcu.firmware.harness import Firmware, build_firmware, build_footprint, build_host
 from ptee_mcu.firmware.machines import Machine, machine
 from ptee_mcu.firmware.memory import MemoryUse, memory_use
 from ptee_mcu.firmware.records import Calls, Options
@@ -19,10 +20,10 @@ from ptee_mcu.firmware.trace import harness_tracer
 from ptee_mcu.operating_point import plan_at, point_notes, selected
 from ptee_mcu.plan.plan import Plan
 from ptee_mcu.project import Project
-from ptee_mcu.quant_graph import NEVER
+from ptee_mcu.quant_graph import NEVER, QuantGraph
 from ptee_mcu.report.console import Console
 from ptee_mcu.report.summary import Answers, Report, summarise
-from ptee_mcu.tensor import Int8, UInt8
+from ptee_mcu.tensor import Int8, UInt8, readonly
 
 Advance = Callable[[int, int], None]
 
@@ -56,9 +57,19 @@ def executions(
     if place == "host":
         program = build_host(folder, plan.graph.name, work / "host", traced=traced)
         return run_host(program, x, options, progress=finished)
-    out, board = work / "firmware.elf", plan.target
-    firmware = build_firmware(folder, plan.graph.name, out, machine=emulator(plan), target=board, traced=traced)
+    firmware = emulated(folder, plan, work / "firmware.elf", traced=traced)
     return run_qemu(firmware, x, options, counted=counted, progress=finished)
+
+
+def emulated(folder: Path, plan: Plan, out: Path, *, traced: bool = False, optimize: str = "-O3") -> Firmware:
+    """The C of `plan` in `folder`, built to `out` as its board would run it, memories moved into the emulator's.
+
+    Raises:
+        FirmwareError, ToolMissingError, ConfigError: as `executions`.
+    """
+    return build_firmware(
+        folder, plan.graph.name, out, machine=emulator(plan), target=plan.target, traced=traced, optimize=optimize
+    )
 
 
 def emulator(plan: Plan) -> Machine:
@@ -112,39 +123,50 @@ def execute(project: Project, place: str, count: int | None, console: Console, *
     )
 
 
-def count_instructions(folder: Path, plan: Plan, x: UInt8 | Int8) -> tuple[int, ...]:
+def count_instructions(firmware: Firmware, graph: QuantGraph, x: UInt8 | Int8) -> tuple[int, ...]:
     """Instructions of leaving at each exit, every segment so far included: the mean over full passes of `x`.
 
     Every head is evaluated, as NAME_step does: the worst case of any operating point.
 
     Raises:
-        FirmwareError, ToolMissingError, ConfigError: as `executions`.
+        FirmwareError, ToolMissingError: as `executions`.
     """
-    never = Options(thresholds=dict.fromkeys(range(len(plan.graph.exits) - 1), NEVER))
-    with TemporaryDirectory() as work:
-        ran = collect(executions(folder, plan, "qemu", x, never, work=Path(work), traced=False, counted=True))
+    ran = collect(run_qemu(firmware, x, _full_pass(graph), counted=True))
     assert ran.instructions is not None
     means: Sequence[float] = np.cumsum(ran.instructions.segments, axis=1).mean(axis=0).tolist()
     return tuple(map(round, means))
 
 
-def trace_cycles(folder: Path, plan: Plan, x: UInt8 | Int8) -> tuple[float, ...]:
-    """Priced cycles of a pass through every head up to each exit, by trace of the firmware: the mean over `x`.
+@dataclass(frozen=True, slots=True, eq=False)
+class TracedPass:
+    """What passes through every head cost; `segments` (segments,): cycles of each NAME_step, the mean over inputs."""
+
+    priced: Priced
+    segments: Float64
+
+    @property
+    def exits(self) -> tuple[float, ...]:
+        """Cycles up to and including each exit."""
+        found: list[float] = np.cumsum(self.segments).tolist()
+        return tuple(found)
+
+
+def trace_pass(firmware: Firmware, plan: Plan, x: UInt8 | Int8) -> TracedPass:
+    """Priced cycles of full passes of `x`, every head evaluated; caches are empty when a segment begins.
 
     Raises:
-        FirmwareError, ToolMissingError, ConfigError: as `executions`.
+        FirmwareError, ToolMissingError, ConfigError: as `executions`, and where the caches cannot be modelled.
     """
-    never = Options(thresholds=dict.fromkeys(range(len(plan.graph.exits) - 1), NEVER))
-    with TemporaryDirectory() as work:
-        firmware = build_firmware(
-            folder, plan.graph.name, Path(work) / "firmware.elf", machine=emulator(plan), target=plan.target,
-            traced=False,
-        )  # fmt: skip
-        traced = trace_qemu(firmware, x, harness_tracer(firmware.path, plan.target), never)
-    cycles = price(traced.trace, core_of(plan.target.cpu), plan.target).by_interval.cycles
-    in_segment = [cycles[traced.intervals.segment == i].sum() / len(x) for i in range(len(plan.graph.exits))]
-    found: list[float] = np.cumsum(in_segment).tolist()
-    return tuple(found)
+    graph, target = plan.graph, plan.target
+    found = trace_qemu(firmware, x, harness_tracer(firmware.path, target), _full_pass(graph))
+    priced = price(found.trace, core_of(target.cpu), target)
+    cycles, segment = priced.by_interval.cycles, found.intervals.segment
+    means = [cycles[segment == i].sum() / len(x) for i in range(len(graph.exits))]
+    return TracedPass(priced, readonly(means, np.float64))
+
+
+def _full_pass(graph: QuantGraph) -> Options:
+    return Options(thresholds=dict.fromkeys(range(len(graph.exits) - 1), NEVER))
 
 
 def linked_memory(folder: Path, plan: Plan) -> MemoryUse:

@@ -28,7 +28,7 @@ def _one(root: type[BaseModel], location: tuple[int | str, ...], kind: str, mess
     if kind == "string_pattern_mismatch":
         return f"{place} must be a C identifier in lower case (a-z, 0-9, _)"
     if kind == "value_error":
-        return f"{place}: {message.removeprefix('Value error, ')}"
+        return ": ".join(filter(None, (place, message.removeprefix("Value error, "))))
     return f"{place}: {re.sub('^Input', 'the value', message)}"
 
 

@@ -202,10 +202,15 @@ def forward(graph: Graph, x: Float, outputs: Sequence[str]) -> dict[str, Float]:
 
 def walk(graph: Graph, x: Float, outputs: Sequence[str]) -> Iterator[tuple[str, Float]]:
     """(tensor, value) of the input and of every tensor that `outputs` need, in execution order."""
-    nodes = needed(graph.nodes, outputs)
+    return walk_from(graph, {graph.input: x}, outputs)
+
+
+def walk_from(graph: Graph, given: Mapping[str, Float], outputs: Sequence[str]) -> Iterator[tuple[str, Float]]:
+    """(tensor, value) of what is given and of every tensor that `outputs` need beside it, in execution order."""
+    nodes = needed([node for node in graph.nodes if node.output not in given], outputs)
     last = {tensor: i for i, node in enumerate(nodes) for tensor in node.inputs}
-    values = {graph.input: x}
-    yield graph.input, x
+    values = dict(given)
+    yield from given.items()
     for i, node in enumerate(nodes):
         values[node.output] = node.op.forward([values[t] for t in node.inputs], node.params)
         yield node.output, values[node.output]

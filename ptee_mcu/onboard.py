@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ptee_mcu.artifacts import MANIFEST
 from ptee_mcu.boards import load
-from ptee_mcu.emit_project import FOLDER, bare_project, board_defines
-from ptee_mcu.errors import ConfigError, DataError
+from ptee_mcu.emit_project import FOLDER, abi_of, bare_project, board_defines
+from ptee_mcu.errors import ConfigError, DataError, ModelError
 from ptee_mcu.firmware.apps import Bare
 from ptee_mcu.firmware.measure import Measured
 from ptee_mcu.golden import golden
@@ -35,11 +36,19 @@ class Agreement:
 
 
 def bare_of(project: Project, work: Path) -> Bare:
-    """The bare project of a build: that in its folder, where it was built with one, else one made in `work`."""
+    """The bare project of a build: that in its folder, where it was built with one, else one made in `work`.
+
+    Raises:
+        ModelError: where the build's manifest is missing or damaged.
+    """
     folder = project.folder / FOLDER
     if not (folder / _MARK).is_file():
         folder = work / FOLDER
-        for path, content in bare_project(project.plan, golden(project.plan, project.inputs)).items():
+        manifest = project.folder / MANIFEST
+        if not manifest.is_file():
+            raise ModelError(f"{manifest} is missing", hint="build it again")
+        abi = abi_of(manifest.read_bytes())
+        for path, content in bare_project(project.plan, golden(project.plan, project.inputs), abi=abi).items():
             (work / path).parent.mkdir(parents=True, exist_ok=True)
             (work / path).write_bytes(content if isinstance(content, bytes) else content.encode())
     target = project.plan.target

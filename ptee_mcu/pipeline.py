@@ -6,14 +6,26 @@ from ptee_mcu.artifacts import require_replaceable
 from ptee_mcu.boards import load as load_target
 from ptee_mcu.config import Config
 from ptee_mcu.data import load, require_fits
-from ptee_mcu.project import with_project
+from ptee_mcu.project import Inputs, with_project
 from ptee_mcu.quant_graph import verify_quant_graph
 from ptee_mcu.report.console import Console
+from ptee_mcu.report.summary import Report
+from ptee_mcu.stages.capturing import captured, imported
 from ptee_mcu.stages.choosing import calibrated_and_quantized, evaluated, folded, selected, with_points
-from ptee_mcu.stages.inputs import divided
-from ptee_mcu.stages.placing import Built, emitted, fixed_bytes, pictures, planned, project_files, require_budget
+from ptee_mcu.stages.importing import as_int8, calibration_inputs, reported_without_labels
+from ptee_mcu.stages.inputs import divided, with_own_pixels
+from ptee_mcu.stages.placing import (
+    Built,
+    Planned,
+    emitted,
+    fixed_bytes,
+    pictures,
+    planned,
+    project_files,
+    require_budget,
+)
 from ptee_mcu.stages.reporting import float_accuracy, measured, reported
-from ptee_mcu.stages.training import attached, captured, refitted, trained_backbone, trained_heads
+from ptee_mcu.stages.training import attached, refitted, trained_backbone, trained_heads
 from ptee_mcu.train.workspace import Workspace
 
 
@@ -35,10 +47,11 @@ def build_project(
     """
     require_replaceable(out)
     target = load_target(config.target.board)
-    dataset = load(config.data.source, data)
+    dataset = load(config.images.source, data)
     splits = divided(config, dataset, beside=beside, data=data)
 
     backbone = captured(config, dataset, beside=beside, data=data)
+    config = with_own_pixels(config, backbone)
     require_fits(dataset, backbone.input_shape, len(dataset.classes))
     backbone = trained_backbone(config, backbone, splits, console, work)
     graph = attached(config, backbone)
@@ -53,16 +66,39 @@ def build_project(
     verify_quant_graph(quant_graph)
 
     placing = planned(config, quant_graph, target, console)
+    ideal = float_accuracy(config, graph, splits, console)
+    report, inputs = reported(config, placing.plan, splits, said, ideal, console)
+    built = _written(config, placing, report, inputs, out, console)
+    work.discard()
+    return built
+
+
+def build_file(config: Config, *, beside: Path, data: Path | None, out: Path, console: Console) -> Built:
+    """Compiles the model file that `config` names as it is and writes it to `out`: no exits, no data set.
+
+    Raises:
+        PteeError: for whatever a user can mend; `out` is then as it was before.
+    """
+    require_replaceable(out)
+    target = load_target(config.target.board)
+    network = imported(config, beside=beside, data=data)
+    given = calibration_inputs(config, beside=beside)
+    quant_graph = as_int8(config, network, given, console)
+    verify_quant_graph(quant_graph)
+
+    placing = planned(config, quant_graph, target, console)
+    report, inputs = reported_without_labels(placing.plan, given, config.build.seed, network.notes)
+    return _written(config, placing, report, inputs, out, console)
+
+
+def _written(config: Config, placing: Planned, report: Report, inputs: Inputs, out: Path, console: Console) -> Built:
+    """What is planned as C, measured, held against its budget and written."""
     plan = placing.plan
     artifacts = emitted(config, plan)
-
-    ideal = float_accuracy(config, graph, splits, console)
-    report, inputs = reported(config, plan, splits, said, ideal, console)
     report = measured(report, artifacts, plan, inputs, console)
     fixed = fixed_bytes(plan, report)
     require_budget(config, plan, fixed)
     artifacts = artifacts.with_files(pictures(plan, fixed))
     artifacts = with_project(artifacts, plan, inputs, report).with_files(project_files(config, plan, artifacts, inputs))
     artifacts.write(out)
-    work.discard()
     return Built(report, placing, fixed)

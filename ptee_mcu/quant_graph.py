@@ -80,6 +80,7 @@ class QuantGraph:
     """An int8 network; `tensors` names every tensor, the input included.
 
     `preprocess`, where given, maps pixels to input codes: int8 (256, C), row = pixel value, column = channel.
+    `softmax`: the host may apply one to the logits; the device never does.
     """
 
     name: str
@@ -90,6 +91,7 @@ class QuantGraph:
     points: tuple[OperatingPoint, ...]
     default: int = 0
     preprocess: Int8 | None = None
+    softmax: bool = False
 
     @property
     def input_tensor(self) -> QTensor:
@@ -128,6 +130,10 @@ class QuantGraph:
                 later = [tensor for leave in self.exits[i + 1 :] for tensor in leave.tensors]
                 found |= {node.name for node in part} - {node.name for node in needed(self.nodes, later)}
         return frozenset(found)
+
+    def head_nodes(self) -> frozenset[str]:
+        """Names of the nodes that only early exits need: those left out where none of them can fire."""
+        return self.skipped((NEVER,) * (len(self.exits) - 1))
 
     def segment_macs(self, point: OperatingPoint | None = None) -> tuple[int, ...]:
         """MACs per segment, its head included; under `point` without what is left out there."""

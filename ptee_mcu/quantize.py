@@ -18,7 +18,12 @@ _LEAST_SPAN = 1e-6  # a tensor that is always zero still needs a scale
 
 
 def quantize(
-    graph: Graph, ranges: Ranges, *, preprocess: Normalisation | None = None, bias_correction: bool = False
+    graph: Graph,
+    ranges: Ranges,
+    *,
+    preprocess: Normalisation | None = None,
+    bias_correction: bool = False,
+    backbone: QuantGraph | None = None,
 ) -> QuantGraph:
     """The int8 network; every exit's threshold is 128 (never) until one is chosen.
 
@@ -27,11 +32,13 @@ def quantize(
         ranges: of every tensor that its exits need.
         preprocess: how pixels become inputs; becomes the 256-entry table per channel.
         bias_correction: cancel the mean output shift that weight rounding causes (Nagel et al. 2019, section 4.2).
+        backbone: the int8 network that `graph` stands on, where it does: its codes stay, and so does its pixel table.
 
     Raises:
         QuantizationError: where a weight, a bias or an accumulator does not fit.
     """
-    quants = {name: _quant(span) for name, span in _shared_ranges(graph, ranges.of).items()}
+    quants = _quants(graph, ranges, backbone)
+    table = None if preprocess is None else preprocess.table(quants[graph.input])
     nodes = []
     for node in graph.nodes:
         op = _quantize_op(node, node.params, quants)
@@ -46,7 +53,8 @@ def quantize(
         nodes=tuple(nodes),
         exits=exits,
         points=(OperatingPoint("never", (NEVER,) * (len(exits) - 1)),),
-        preprocess=None if preprocess is None else preprocess.table(quants[graph.input]),
+        preprocess=table if backbone is None or backbone.preprocess is None else backbone.preprocess,
+        softmax=graph.softmax,
     )
     verify_quant_graph(quant_graph)
     return quant_graph
@@ -64,8 +72,26 @@ def _quant(span: Range) -> Quant:
     return Quant(scale, zero_point)
 
 
-def _shared_ranges(graph: Graph, of: Mapping[str, Range]) -> dict[str, Range]:
-    """Ranges of the graph's tensors, joined where an op copies codes from one tensor to another."""
+def _quants(graph: Graph, ranges: Ranges, backbone: QuantGraph | None) -> dict[str, Quant]:
+    """Codes of the graph's tensors: the backbone's own, or by range; one where an op copies codes between tensors."""
+    names = [graph.input, *(node.output for node in graph.nodes)]
+    leader = _leaders(graph)
+    given = {} if backbone is None else {name: tensor.quant for name, tensor in backbone.tensors.items()}
+    fixed = {leader[name]: given[name] for name in reversed(names) if name in given}
+    # What an op merely copies or averages lies within its inputs' range and must not widen it: a head on a tap would
+    # change the backbone's codes.
+    copied = {node.output for node in graph.nodes if node.op.same_quant}
+    joined: dict[str, Range] = {}
+    for name in names:
+        root = leader[name]
+        if name not in copied:
+            joined[root] = ranges.of[name].joined(joined[root]) if root in joined else ranges.of[name]
+    shared = {root: _quant(span) for root, span in joined.items()} | fixed
+    return {name: given.get(name, shared[leader[name]]) for name in names}
+
+
+def _leaders(graph: Graph) -> dict[str, str]:
+    """Per tensor the one that stands for all that must share its code."""
     names = [graph.input, *(node.output for node in graph.nodes)]
     leader = {name: name for name in names}
 
@@ -78,15 +104,7 @@ def _shared_ranges(graph: Graph, of: Mapping[str, Range]) -> dict[str, Range]:
         if node.op.same_quant:
             for tensor in node.inputs:
                 leader[find(tensor)] = find(node.output)
-    # What an op merely copies or averages lies within its inputs' range and must not widen it: a head on a tap would
-    # change the backbone's codes.
-    copied = {node.output for node in graph.nodes if node.op.same_quant}
-    joined: dict[str, Range] = {}
-    for name in names:
-        root = find(name)
-        if name not in copied:
-            joined[root] = of[name].joined(joined[root]) if root in joined else of[name]
-    return {name: joined[find(name)] for name in names}
+    return {name: find(name) for name in names}
 
 
 def _corrected(

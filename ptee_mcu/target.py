@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from ptee_mcu.isa import Isa
+from ptee_mcu.units import milliseconds
 
 Kind: TypeAlias = Literal["flash", "sram", "tcm", "external"]
 Holds: TypeAlias = Literal["code", "constants", "data"]
@@ -132,6 +133,15 @@ class Target:
     def milliwatts(self) -> float | None:
         """Power while it computes; None where it is not known."""
         return self.energy.milliwatts if self.energy else None
+
+    def milliseconds(self, cycles: float) -> float:
+        """`cycles` at the board's clock."""
+        return milliseconds(cycles, self.clock_hz)
+
+    def microjoules(self, cycles: float) -> float | None:
+        """Energy of `cycles` at the power of the running core; None where that is unknown."""
+        power = self.milliwatts
+        return None if power is None else self.milliseconds(cycles) * power
 
     @property
     def sources(self) -> tuple[tuple[str, str], ...]:

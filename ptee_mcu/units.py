@@ -1,4 +1,4 @@
-"""Sizes and frequencies as people write them: a number and its unit."""
+"""Sizes, frequencies and times: as people write them, a number and its unit; rounded up; from cycles."""
 
 import re
 from decimal import Decimal
@@ -23,6 +23,16 @@ def parse_hertz(text: object) -> int:
         ValueError: as `parse_bytes`.
     """
     return _parse(text, _HERTZ, "a frequency", "120 MHz, 32768 Hz")
+
+
+def rounded_up(nbytes: int, unit: int) -> int:
+    """`nbytes` rounded up to a multiple of `unit`."""
+    return -(-nbytes // unit) * unit
+
+
+def milliseconds(cycles: float, clock_hz: int) -> float:
+    """`cycles` at a clock."""
+    return 1e3 * cycles / clock_hz
 
 
 def show_bytes(nbytes: float) -> str:

@@ -163,6 +163,7 @@ def test_the_l4r5_has_the_accelerator_clock_and_current_it_was_measured_with() -
     }
     assert (board.clock_hz, board.isa, board.cpu) == (120_000_000, Isa.DSP, "cortex-m4")
     assert board.milliwatts == pytest.approx(23.2 * 1.8)
+    assert board.microjoules(1e6) == pytest.approx(board.milliseconds(1e6) * 23.2 * 1.8)
     assert [what for what, source in board.sources if is_unsourced(source)] == [
         "cache ART_D: size, line, ways",
         "cache ART_I: size, line, ways",
@@ -182,7 +183,8 @@ def test_the_arena_goes_to_a_memory_of_the_chip_though_one_beside_it_is_larger()
 def test_power_is_unknown_where_no_figure_is_given(tmp_path: Path) -> None:
     assert boards.load(written(tmp_path, GOOD)).milliwatts == 6.0
     without = GOOD.replace("run_ma = 2.0\nsupply_v = 3.0\n", "")
-    assert boards.load(written(tmp_path, without)).milliwatts is None
+    unknown = boards.load(written(tmp_path, without))
+    assert (unknown.milliwatts, unknown.microjoules(1e6)) == (None, None)
     assert boards.load(written(tmp_path, GOOD[: GOOD.index("[energy]")])).milliwatts is None
 
 

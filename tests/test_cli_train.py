@@ -14,7 +14,8 @@ from ptee_mcu.config import load_config
 from ptee_mcu.data import divide, load
 from ptee_mcu.errors import PteeError
 from ptee_mcu.report.console import Console
-from ptee_mcu.stages.training import captured, trained_backbone
+from ptee_mcu.stages.capturing import captured
+from ptee_mcu.stages.training import trained_backbone
 from ptee_mcu.train.record import trained_here, training_record
 from ptee_mcu.train.workspace import Workspace
 

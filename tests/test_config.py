@@ -75,7 +75,7 @@ BAD = {
         "count = 0",
         r"exits.count: the value should be greater than",
     ),
-    "missing key": ('name = "resnet20"\n', "", r"model.name is missing"),
+    "missing key": ('name = "resnet20"\n', "", r"model: one of name .*, file .* and factory .* is needed, none given"),
     "no C identifier": ('"resnet20_ee"', '"9-lives"', r"build.name must be a C identifier"),
     "no TOML": ("[model]", "[model", r"is not valid TOML"),
     "unknown choice": ('"mse"', '"best"', r"quantize.observer: the value should be 'minmax'"),

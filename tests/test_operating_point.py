@@ -82,6 +82,13 @@ def test_what_only_an_exit_that_cannot_fire_needs_is_skipped() -> None:
     assert graph.skipped((127, 0, -128)) == frozenset()
 
 
+def test_head_nodes_are_what_no_exit_but_the_last_can_fire_without() -> None:
+    graph = switched_network()
+    assert graph.head_nodes() == {
+        "a.pool", "a.logits", "a.confidence", "b.confidence", "c.linear", "c.logits", "c.confidence",
+    }  # fmt: skip
+
+
 def test_an_exit_that_cannot_fire_is_not_paid_for() -> None:
     graph = switched_network()
     full, lean = graph.exit_macs(), graph.exit_macs(graph.points[2])

@@ -10,7 +10,8 @@ from ptee_mcu.config import Config
 from ptee_mcu.data import Splits, divide, load
 from ptee_mcu.graph import Graph
 from ptee_mcu.report.console import Console
-from ptee_mcu.stages.training import attached, backbone_settings, captured, trained_heads
+from ptee_mcu.stages.capturing import captured
+from ptee_mcu.stages.training import attached, backbone_settings, trained_heads
 from ptee_mcu.train.recipe import Optimizer, Precision, Schedule
 from ptee_mcu.train.workspace import Workspace
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptee_mcu.units import parse_bytes, parse_hertz, show_bytes, show_hertz
+from ptee_mcu.units import milliseconds, parse_bytes, parse_hertz, rounded_up, show_bytes, show_hertz
 
 SIZES = {"576 B": 576, "256 KiB": 262144, "1.5 MiB": 1572864, "64 kB": 64000, "2.01 MB": 2010000, "1_000B": 1000}
 
@@ -48,3 +48,11 @@ def test_what_is_shown_can_be_read_back(number: int) -> None:
 def test_whole_units_are_shown_as_such() -> None:
     assert [show_bytes(n) for n in (0, 49728, 2048, 3 << 20)] == ["0 B", "49,728 B", "2 KiB", "3 MiB"]
     assert [show_hertz(n) for n in (0, 32768, 32000, 120_000_000)] == ["0 Hz", "32,768 Hz", "32 kHz", "120 MHz"]
+
+
+def test_bytes_are_rounded_up_to_the_next_multiple() -> None:
+    assert [rounded_up(n, 4) for n in (0, 1, 4, 5)] == [0, 4, 4, 8]
+
+
+def test_cycles_take_their_number_over_the_clock() -> None:
+    assert milliseconds(240_000, 120_000_000) == 2.0

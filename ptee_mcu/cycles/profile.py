@@ -68,8 +68,6 @@ def profile(priced: Priced) -> Profile:
     rows = [_row(priced, priced.by_function, i, name) for i, name in enumerate(priced.functions)]
     ran = sorted((row for row in rows if row.instructions), key=lambda row: (-row.cycles, row.name))
     total = _row(priced, priced.by_interval, slice(None), "total")
-    milliseconds = total.cycles / priced.target.clock_hz * 1e3
-    power = priced.target.energy.milliwatts if priced.target.energy else None
     return Profile(
         target=priced.target.name,
         core=priced.core.name,
@@ -77,8 +75,8 @@ def profile(priced: Priced) -> Profile:
         functions=tuple(ran),
         total=total,
         passes=tuple(priced.by_interval.cycles[priced.kinds != UNSTOPPED].tolist()) or (total.cycles,),
-        milliseconds=milliseconds,
-        microjoules=None if power is None else power * milliseconds,
+        milliseconds=priced.target.milliseconds(total.cycles),
+        microjoules=priced.target.microjoules(total.cycles),
         error=priced.core.error,
         checked=priced.core.checked,
     )

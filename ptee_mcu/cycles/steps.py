@@ -38,7 +38,7 @@ def step_cost(
         compute=cycles_of(work, rates),
         code=_code_cycles(work, rates, target),
         constants=waited,
-        activations=_activation_cycles(step, work, graph, target, arena),
+        activations=activation_cycles(step, work, graph, target, arena),
     )
     return StepCost(cycles, {name: nbytes for name, nbytes in bytes_read.items() if nbytes})
 
@@ -62,6 +62,24 @@ def constant_cycles(step: Step, work: Work, role: str, region: Region, target: T
     return constant_stalls(nbytes, reads.passes * nbytes, region, target, working_set=working_set)
 
 
+def activation_cycles(step: Step, work: Work, graph: QuantGraph, target: Target, arena: Region) -> float:
+    """Cycles that one execution of `step` waits for its inputs, output and scratch where those lie in `arena`."""
+    if arena.wait_cycles == 0:
+        return 0.0
+    waited = 0.0
+    for name, reads in zip(step.node.inputs, work.traffic.inputs, strict=True):
+        nbytes = graph.tensors[name].nbytes
+        working_set = _working_set(reads, arena, arena, work, target)
+        waited += activation_stalls(nbytes, reads.passes * nbytes, arena, target, working_set=working_set)
+    held = (
+        (step.counts.scratch_bytes, work.traffic.scratch),
+        (graph.tensors[step.node.output].nbytes, work.traffic.output),
+    )
+    for nbytes, read in held:
+        waited += activation_stalls(nbytes, read, arena, target, working_set=nbytes)
+    return waited
+
+
 def copy_cycles(nbytes: int, source: Region, target: Target) -> float:
     """Cycles of memcpy of `nbytes` from `source`, at word boundaries, to memory that does not wait.
 
@@ -80,23 +98,6 @@ def _code_cycles(work: Work, rates: Rates, target: Target) -> float:
     kernel, code = kernel_of(work, rates), target.cache(region.instruction_cache)
     lines = missed_lines(work, kernel, code) if code else kernel.code_bytes / region.line_bytes
     return code_stalls(lines, target)
-
-
-def _activation_cycles(step: Step, work: Work, graph: QuantGraph, target: Target, arena: Region) -> float:
-    if arena.wait_cycles == 0:
-        return 0.0
-    waited = 0.0
-    for name, reads in zip(step.node.inputs, work.traffic.inputs, strict=True):
-        nbytes = graph.tensors[name].nbytes
-        working_set = _working_set(reads, arena, arena, work, target)
-        waited += activation_stalls(nbytes, reads.passes * nbytes, arena, target, working_set=working_set)
-    held = (
-        (step.counts.scratch_bytes, work.traffic.scratch),
-        (graph.tensors[step.node.output].nbytes, work.traffic.output),
-    )
-    for nbytes, read in held:
-        waited += activation_stalls(nbytes, read, arena, target, working_set=nbytes)
-    return waited
 
 
 def _working_set(reads: Reads, region: Region, arena: Region, work: Work, target: Target) -> int:

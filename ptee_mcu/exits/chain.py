@@ -14,6 +14,7 @@ from ptee_mcu.quant_graph import ALWAYS, NEVER
 _PRICES = np.geomspace(3e3, 0.03, 64)  # of one unit of harm, in backbones
 _FINEST = 0.001  # expected harm between neighbours of the path
 _RELATIVE = 0.03  # and beyond that, as a share of the harm
+_DEAREST = 0.02  # of the whole cost: where few images lay the path, their harm may look like none at all
 
 
 def chain(outcomes: Outcomes, costs: Sequence[float], harm: npt.NDArray[np.float64]) -> tuple[Vector, ...]:
@@ -37,17 +38,16 @@ def chain(outcomes: Outcomes, costs: Sequence[float], harm: npt.NDArray[np.float
         vector = search.cheapest_at_price(vector, float(price))
         found.add(vector)
     scored = sorted((*_scores(outcomes, relative, harm, vector), vector) for vector in found)
-    corners = [(0.0, never)]
-    cheapest = relative[-1]
-    for expected, cost, vector in scored:
-        if cost < cheapest:
-            corners.append((expected, vector))
-            cheapest = cost
-    if corners[-1][1] != always:  # which saves no more on these images, but surely saves on others
-        corners.append((scored[-1][0], always))
+    corners = [(0.0, relative[-1], never)]
+    for corner in scored:
+        if corner[1] < corners[-1][1]:
+            corners.append(corner)
+    if corners[-1][2] != always:  # which saves no more on these images, but surely saves on others
+        corners.append(next(corner for corner in scored if corner[2] == always))
     path = [never]
-    for (before, start), (after, end) in pairwise(corners):
-        steps = max(1, ceil((after - before) / (_FINEST + _RELATIVE * abs(before))))
+    for (before, dearer, start), (after, cheaper, end) in pairwise(corners):
+        by_harm = (after - before) / (_FINEST + _RELATIVE * abs(before))
+        steps = max(1, ceil(by_harm), ceil((dearer - cheaper) / _DEAREST))
         path += [_between(start, end, step / steps) for step in range(1, steps + 1)]
     return tuple(dict.fromkeys(path))
 

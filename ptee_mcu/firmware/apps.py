@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from ptee_mcu.errors import FirmwareError
 from ptee_mcu.firmware import build, layout, tools
+from ptee_mcu.firmware.app_kind import App, Output
 from ptee_mcu.firmware.elf import read_elf
 from ptee_mcu.firmware.layout import Spare
 from ptee_mcu.firmware.machines import Machine
@@ -17,22 +17,6 @@ _OWN = ("-std=c11", "-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror")
 _COMPILER = "arm-none-eabi-gcc"
 _BOARD = ("startup.c", "cycles.c", "uart.c")
 OWN_BOARD = "board.c"  # the user's file beside them: board_init, uart_init, uart_putc, uart_getc
-
-
-class App(StrEnum):
-    """What is linked with the network."""
-
-    SELFTEST = "selftest"
-    MEASURE = "measure"
-
-
-class Output(StrEnum):
-    """Where its text goes."""
-
-    SEMIHOSTING = "semihosting"
-    UART = "uart"
-
-
 _SOURCES = {App.SELFTEST: ("selftest.c", "golden.c"), App.MEASURE: ("measure.c",)}
 
 

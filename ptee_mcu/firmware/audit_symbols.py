@@ -2,11 +2,13 @@
 
 import re
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ptee_mcu.errors import FirmwareError
 from ptee_mcu.firmware import calls, stack
+from ptee_mcu.firmware.calls import Function
 from ptee_mcu.firmware.machines import Machine
 from ptee_mcu.target import Target
 
@@ -43,14 +45,12 @@ def audit_network(project: Path, name: str, on: Machine | Target) -> Audit:
         FirmwareError: where `project` does not compile.
     """
     with tempfile.TemporaryDirectory(prefix="ptee-audit-") as scratch:
-        elf = stack.linked(project, name, on, Path(scratch))
-        return audit(elf, stack.entries(calls.functions(elf), name), stack.hooks(name))
+        graph = calls.functions(stack.linked(project, name, on, Path(scratch)))
+        return audit_functions(graph, stack.entries(graph, name), stack.hooks(name))
 
 
 def audit(elf: Path, roots: frozenset[str] | None = None, calling_hooks: frozenset[str] = frozenset()) -> Audit:
     """What is linked into `elf` below `roots`, all of it where None; `calling_hooks` may call through pointers.
-
-    Registers of the floating-point unit that only hold or save values do not count; instructions that compute do.
 
     Raises:
         ToolMissingError: where arm-none-eabi-objdump is not installed.
@@ -60,7 +60,17 @@ def audit(elf: Path, roots: frozenset[str] | None = None, calling_hooks: frozens
     chosen = frozenset(graph) if roots is None else roots
     if missing := sorted(chosen - set(graph)):
         raise FirmwareError(f"{elf.name} has no function {missing[0]!r}", hint="name functions that were linked")
-    found = [graph[name] for name in sorted(calls.reachable(graph, chosen))]
+    return audit_functions(graph, chosen, calling_hooks)
+
+
+def audit_functions(
+    graph: Mapping[str, Function], roots: frozenset[str], calling_hooks: frozenset[str] = frozenset()
+) -> Audit:
+    """What lies below `roots` in `graph`, by `calls.functions`; `calling_hooks` may call through pointers.
+
+    Registers of the floating-point unit that only hold or save values do not count; instructions that compute do.
+    """
+    found = [graph[name] for name in sorted(calls.reachable(graph, roots))]
     return Audit(
         functions=len(found),
         heap=tuple(function.name for function in found if _HEAP.fullmatch(function.name)),
@@ -68,7 +78,7 @@ def audit(elf: Path, roots: frozenset[str] | None = None, calling_hooks: frozens
             *(function.name for function in found if _FLOAT.fullmatch(function.name)),
             *(f"{function.name}: {at}" for function in found for at in function.floats),
         ),
-        recursion=calls.recursion(graph, chosen),
+        recursion=calls.recursion(graph, roots),
         indirect=tuple(
             f"{function.name}: {at}"
             for function in found

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ptee_mcu.errors import FirmwareError, ToolMissingError
 from ptee_mcu.firmware import port, uart
-from ptee_mcu.firmware.apps import App, Bare, Emulated, Output, for_machine
+from ptee_mcu.firmware.app_kind import App, Output
+from ptee_mcu.firmware.apps import Bare, Emulated, for_machine
 from ptee_mcu.firmware.machines import Machine
 from ptee_mcu.firmware.selftest import END, SelfTest, parse
 from ptee_mcu.target import Target

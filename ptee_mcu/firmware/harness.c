@@ -178,14 +178,14 @@ void RECORD_OP(uint32_t index, const int8_t *data, uint32_t nbytes)
 
 static void record_exit(const MODEL(_result) * result, ptee_status status)
 {
-    exit_record record = {
-        .input = input_index,
-        .exit = (uint32_t)result->exit,
-        .label = (int32_t)result->label,
-        .confidence = (int32_t)result->confidence,
-        .fired = result->fired ? 1u : 0u,
-        .ended = status != PTEE_CONTINUE ? 1u : 0u,
-    };
+    /* Not on the stack, where the logits of many classes would pass for the network's own. */
+    static exit_record record;
+    record.input = input_index;
+    record.exit = (uint32_t)result->exit;
+    record.label = (int32_t)result->label;
+    record.confidence = (int32_t)result->confidence;
+    record.fired = result->fired ? 1u : 0u;
+    record.ended = status != PTEE_CONTINUE ? 1u : 0u;
     memcpy(record.logits, result->logits, CLASSES);
     write_all(results_file, &record, sizeof record);
 }

@@ -47,8 +47,6 @@ def worst_stack(project: Path, name: str, on: Machine | Target, *, optimize: str
         FirmwareError: where `project` holds no such network or does not compile, or no bound exists: for recursion, a
             call through a pointer that is no hook of the application, or a frame whose size only running tells.
     """
-    if not (project / f"{name}.h").is_file():
-        raise FirmwareError(f"{project} holds no network {name!r}: {name}.h is missing", hint="build it first")
     with tempfile.TemporaryDirectory(prefix="ptee-stack-") as scratch:
         elf = linked(project, name, on, Path(scratch), optimize=optimize)
         graph = calls.functions(elf)
@@ -61,6 +59,8 @@ def linked(project: Path, name: str, on: Machine | Target, folder: Path, *, opti
     Raises:
         ToolMissingError, FirmwareError: as `worst_stack`.
     """
+    if not (project / f"{name}.h").is_file():
+        raise FirmwareError(f"{project} holds no network {name!r}: {name}.h is missing", hint="build it first")
     compiler = str(tools.find(_COMPILER).path)
     architecture = (*on.flags, "-mthumb", "-masm-syntax-unified")
     sources = build.sources_in(project)

@@ -30,6 +30,7 @@ _PACKAGES = {
         "PyTorch models, training",
         "pip install torch --index-url https://download.pytorch.org/whl/cpu",
     ),
+    "tflite": ("tflite", "TFLite models", "pip install 'ptee-mcu[tflite]'"),
     "onnx": ("onnx", "ONNX models", "pip install 'ptee-mcu[onnx]'"),
     "tensorflow-cpu": ("tensorflow", "Keras models", "pip install 'ptee-mcu[tensorflow]'"),
     "pyocd": ("pyocd", "flashing a board", "pip install 'ptee-mcu[flash]'"),

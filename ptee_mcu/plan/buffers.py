@@ -6,6 +6,7 @@ from functools import cached_property
 
 from ptee_mcu.plan.overlap import Overlaps, shared_bytes
 from ptee_mcu.plan.plan import SLOT_ALIGN
+from ptee_mcu.units import rounded_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Lifetime:
 
 def aligned(nbytes: int) -> int:
     """`nbytes` rounded up to SLOT_ALIGN."""
-    return -(-nbytes // SLOT_ALIGN) * SLOT_ALIGN
+    return rounded_up(nbytes, SLOT_ALIGN)
 
 
 class Buffers:

@@ -6,7 +6,7 @@ from itertools import accumulate
 
 from ptee_mcu.plan.cost import PlanCost
 from ptee_mcu.plan.plan import Plan
-from ptee_mcu.quant_graph import ALWAYS, NEVER, OperatingPoint, QuantGraph
+from ptee_mcu.quant_graph import ALWAYS, OperatingPoint, QuantGraph
 
 _TAIL = 0.05  # of the inputs may take longer than the 95th percentile
 
@@ -41,7 +41,7 @@ def exit_cycles(plan: Plan, cost: PlanCost, nodes: Collection[str]) -> tuple[flo
 
     What is staged for a head is copied where any node that only exits need runs in its segment.
     """
-    heads = plan.graph.skipped((NEVER,) * (len(plan.graph.exits) - 1))
+    heads = plan.graph.head_nodes()
     parts = list(cost.entry)
     charged: set[int] = set()
     for step, each in zip(plan.steps, cost.steps, strict=True):

@@ -1,12 +1,11 @@
 """Why each constant lies where it lies: what every single move would cost or save, and which memory forbids it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ptee_mcu.plan.partition import Mode, Needs, Partition, Prices
-from ptee_mcu.plan.partition_problem import Layout, Ledger, Option, Problem, pose
+from ptee_mcu.plan.partition import Mode, Partition
+from ptee_mcu.plan.partition_problem import Ledger, Option
 from ptee_mcu.plan.placement import Constant, How, Placement
-from ptee_mcu.target import Target
 from ptee_mcu.units import show_bytes
 
 _VERBS = {How.IN_PLACE: "reading it in place in", How.BOOT: "loading it at boot into", How.STAGED: "staging it in"}
@@ -73,33 +72,15 @@ class Reason:
         return next(fits, None)
 
 
-def explain(
-    partition: Partition,
-    found: Sequence[Constant],
-    target: Target,
-    needs: Needs,
-    prices: Prices,
-    *,
-    reach: Sequence[float],
-    head_reach: Sequence[float],
-) -> tuple[Reason, ...]:
-    """A reason for every constant, in their order; the arguments as given to `partition()`."""
-    problem = pose(found, target, needs, prices, reach=reach, head_reach=head_reach, objective=partition.objective)
-    ledger = Ledger(problem, Layout(partition.arena_region, tuple(_taken(problem, partition))))
-    return tuple(_reason(problem, ledger, partition, i) for i in range(len(problem.found)))
+def explain(partition: Partition) -> tuple[Reason, ...]:
+    """A reason for every constant, in their order."""
+    ledger = Ledger(partition.problem, partition.layout)
+    return tuple(_reason(ledger, partition, i) for i in range(len(partition.problem.found)))
 
 
-def _taken(problem: Problem, partition: Partition) -> list[Option]:
-    places = [partition.placements[constant.name] for constant in problem.found]
-    return [
-        next(o for o in options if (o.how, o.region, o.load_region) == (at.how, at.region, at.load_region))
-        for options, at in zip(problem.options, places, strict=True)
-    ]
-
-
-def _reason(problem: Problem, ledger: Ledger, partition: Partition, i: int) -> Reason:
-    now, constant = ledger.options[i], problem.found[i]
-    moves = [_move(ledger, i, option) for option in problem.options[i] if option != now]
+def _reason(ledger: Ledger, partition: Partition, i: int) -> Reason:
+    now, constant = ledger.options[i], partition.problem.found[i]
+    moves = [_move(ledger, i, option) for option in partition.problem.options[i] if option != now]
     elsewhere = [move for move in moves if (move.how, move.region) != (now.how, now.region)]
     ordered = sorted(elsewhere, key=lambda move: (-move.saves, not move.fits, sum(move.short.values())))
     first = {(move.how, move.region): move for move in reversed(ordered)}  # of moves that differ by the image alone

@@ -8,7 +8,7 @@ from itertools import groupby
 from ptee_mcu.isa import Isa
 from ptee_mcu.plan.buffers import aligned
 from ptee_mcu.plan.overlap import distances, shared_bytes
-from ptee_mcu.quant_graph import NEVER, QNode, QuantGraph
+from ptee_mcu.quant_graph import QNode, QuantGraph
 
 _STATES = 5_000  # sets of executed nodes looked at before the search turns from exact to a beam
 _BEAM = 64
@@ -52,7 +52,7 @@ class Order:
 
 def _runs(graph: QuantGraph) -> Iterator[tuple[int, tuple[QNode, ...]]]:
     """(segment, consecutive nodes that are either all left out where the exit cannot fire, or none of them)."""
-    optional = graph.skipped((NEVER,) * (len(graph.exits) - 1))
+    optional = graph.head_nodes()
     for segment, nodes in enumerate(graph.segments()):
         for _, run in groupby(nodes, lambda node: node.name in optional):
             yield segment, tuple(run)

@@ -20,7 +20,7 @@ FoundBy: TypeAlias = Literal["solver", "most saved per byte", "first segment to 
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """Where every constant, the arena and the stage lie.
+    """Where every constant, the arena and the stage lie: `layout` of `problem`.
 
     `cycles`: waited for constants and arena per inference, under `objective`. `lower_bound`: what no partition of this
     mode can beat; with GREEDY, which is a rule, none of any mode. `found_by`: what made the placements.
@@ -28,13 +28,19 @@ class Partition:
 
     mode: Mode
     objective: Objective
+    problem: Problem
+    layout: Layout
     placements: Mapping[str, Placement]
-    arena_region: str
     stage: Stage | None
     cycles: float
     lower_bound: float
     found_by: FoundBy
     seconds: float
+
+    @property
+    def arena_region(self) -> str:
+        """The memory of the arena."""
+        return self.layout.arena
 
     @property
     def gap(self) -> float:
@@ -78,8 +84,9 @@ def partition(
     return Partition(
         mode=mode,
         objective=objective,
+        problem=problem,
+        layout=best,
         placements=placements,
-        arena_region=best.arena,
         stage=stage,
         cycles=cycles,
         lower_bound=min(max(bound, problem.cheapest), cycles),

@@ -10,6 +10,7 @@ from ptee_mcu.plan.placement import Constant, How, Placement, Stage, aligned
 from ptee_mcu.plan.plan import ARENA_ALIGN
 from ptee_mcu.plan.settings import Objective
 from ptee_mcu.target import Region, Target
+from ptee_mcu.units import rounded_up
 
 STACK_ALIGN = 8  # AAPCS32, section 6.2.1.2
 
@@ -104,7 +105,7 @@ def pose(
         arena=MappingProxyType(
             {r.name: prices.arena[r.name] for r in written_regions(target) if r.name in prices.arena}
         ),
-        arena_bytes=rounded(needs.arena_bytes, ARENA_ALIGN),
+        arena_bytes=rounded_up(needs.arena_bytes, ARENA_ALIGN),
         room=MappingProxyType({region.name: _room(region, target, needs) for region in target.regions}),
     )
 
@@ -137,13 +138,8 @@ def written_regions(target: Target) -> tuple[Region, ...]:
 
 
 def _room(region: Region, target: Target, needs: Needs) -> int:
-    stack = rounded(needs.stack_bytes, STACK_ALIGN) if region == target.main_ram else 0
+    stack = rounded_up(needs.stack_bytes, STACK_ALIGN) if region == target.main_ram else 0
     return region.nbytes - region.null_bytes - stack - aligned(needs.reserved.get(region.name, 0))
-
-
-def rounded(nbytes: int, unit: int) -> int:
-    """`nbytes` rounded up to a multiple of `unit`."""
-    return -(-nbytes // unit) * unit
 
 
 class Ledger:

@@ -1,14 +1,13 @@
-"""A plan with its constants placed: prices from the closed form, the partition, what it costs and why."""
+"""A plan with its constants placed: prices from the closed form, the partition, what it costs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ptee_mcu.boards import smallest_that_fits
-from ptee_mcu.cycles.steps import constant_cycles, copy_cycles, step_cost, step_work
+from ptee_mcu.cycles.steps import activation_cycles, constant_cycles, copy_cycles, step_work
 from ptee_mcu.isa import Isa
 from ptee_mcu.plan.cost import PlanCost
 from ptee_mcu.plan.expected_cost import reach_of
-from ptee_mcu.plan.explain import Reason, explain
 from ptee_mcu.plan.partition import Needs, Partition, Prices, partition
 from ptee_mcu.plan.placement import constants
 from ptee_mcu.plan.plan import Plan
@@ -22,12 +21,11 @@ _CONTEXT = 24  # of NAME_t, beside two bytes an exit
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Placed:
-    """A plan, what decided where its constants lie, and what it costs."""
+    """A plan, where its constants lie and by what problem (`explain` says why), and what it costs."""
 
     plan: Plan
     partition: Partition
     cost: PlanCost
-    reasons: tuple[Reason, ...]
 
 
 def placed(plan: Plan, settings: PlaceSettings | None = None) -> Placed:
@@ -59,8 +57,7 @@ def placed(plan: Plan, settings: PlaceSettings | None = None) -> Placed:
         stage=made.stage,
         stack_bytes=settings.stack_bytes,
     )
-    reasons = explain(made, found, target, needs, prices, reach=reach, head_reach=head_reach)
-    return Placed(chosen, made, plan_cost(chosen), reasons)
+    return Placed(chosen, made, plan_cost(chosen))
 
 
 def _reach(graph: QuantGraph) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -72,9 +69,8 @@ def _reach(graph: QuantGraph) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 def _prices(plan: Plan, reach: Sequence[float], head_reach: Sequence[float]) -> Prices:
     graph, target = plan.graph, plan.target
-    read = {}
-    for step in plan.steps:
-        work = step_work(step, graph, target)
+    read, works = {}, [step_work(step, graph, target) for step in plan.steps]
+    for step, work in zip(plan.steps, works, strict=True):
         for role in step.node.op.constants:
             read[f"{step.node.name}:{role}"] = {
                 region.name: constant_cycles(step, work, role, region, target, target.main_ram)
@@ -83,12 +79,12 @@ def _prices(plan: Plan, reach: Sequence[float], head_reach: Sequence[float]) -> 
             }
     images = [r for r in target.regions if "constants" in r.holds and "data" not in r.holds]
     copy = {c.name: {r.name: copy_cycles(c.nbytes, r, target) for r in images} for c in constants(graph)}
-    heads = graph.skipped((NEVER,) * (len(graph.exits) - 1))
+    heads = graph.head_nodes()
     weight = [(head_reach if step.node.name in heads else reach)[step.segment] for step in plan.steps]
     arena = {
         region.name: sum(
-            share * step_cost(step, graph, target, plan.placements, region.name).cycles.activations
-            for step, share in zip(plan.steps, weight, strict=True)
+            share * activation_cycles(step, work, graph, target, region)
+            for step, work, share in zip(plan.steps, works, weight, strict=True)
         )
         for region in target.regions
         if "data" in region.holds

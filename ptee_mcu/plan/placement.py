@@ -6,8 +6,9 @@ from enum import Enum
 from types import MappingProxyType
 
 from ptee_mcu.errors import VerifyError
-from ptee_mcu.quant_graph import NEVER, QuantGraph
+from ptee_mcu.quant_graph import QuantGraph
 from ptee_mcu.target import Target
+from ptee_mcu.units import rounded_up
 
 CONSTANT_ALIGN = 4  # CMSIS-NN reads int8 weights by the word, and multipliers are words
 
@@ -53,7 +54,7 @@ class Stage:
 
 def constants(graph: QuantGraph) -> tuple[Constant, ...]:
     """Every constant of the nodes of `graph`, in the order of execution."""
-    heads = graph.skipped((NEVER,) * (len(graph.exits) - 1))
+    heads = graph.head_nodes()
     return tuple(
         Constant(f"{node.name}:{role}", array.nbytes, segment, node.name in heads)
         for segment, nodes in enumerate(graph.segments())
@@ -70,7 +71,7 @@ def all_in_place(graph: QuantGraph, target: Target) -> Mapping[str, Placement]:
 
 def aligned(nbytes: int) -> int:
     """`nbytes` rounded up to CONSTANT_ALIGN."""
-    return -(-nbytes // CONSTANT_ALIGN) * CONSTANT_ALIGN
+    return rounded_up(nbytes, CONSTANT_ALIGN)
 
 
 def verify_placements(

@@ -87,6 +87,11 @@ class Plan:
         return self.arena_bytes == self.lower_bound_bytes
 
     @property
+    def stage_bytes(self) -> int:
+        """Bytes of the stage; 0 where nothing is staged."""
+        return self.stage.nbytes if self.stage else 0
+
+    @property
     def weight_bytes(self) -> int:
         """Bytes of constants in read-only memory."""
         return sum(array.nbytes for node in self.graph.nodes for array in node.op.constants.values())

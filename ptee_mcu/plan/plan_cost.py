@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from ptee_mcu.cycles.kernels import has_rates
 from ptee_mcu.cycles.steps import copy_cycles, step_cost
 from ptee_mcu.plan.cost import PlanCost
+from ptee_mcu.plan.expected_cost import exit_cycles
 from ptee_mcu.plan.placement import How, all_in_place, constants
 from ptee_mcu.plan.plan import Plan, Step
 from ptee_mcu.quant_graph import QuantGraph
@@ -30,6 +32,20 @@ def plan_cost(plan: Plan) -> PlanCost:
         else:
             (heads if constant.head else entry)[constant.segment] += cycles
     return PlanCost(steps, tuple(entry), tuple(heads), boot)
+
+
+def known_cost(plan: Plan) -> PlanCost | None:
+    """What `plan` costs; None where there are no rates for the target's core."""
+    return plan_cost(plan) if has_rates(plan.target.cpu) else None
+
+
+def full_cycles(plan: Plan, cost: PlanCost | None = None) -> tuple[float, ...] | None:
+    """Cycles of a pass through every head up to each exit: the worst case of any operating point.
+
+    None where there are no rates for the target's core. `cost`: of `plan`, where it is known already.
+    """
+    cost = cost or known_cost(plan)
+    return None if cost is None else exit_cycles(plan, cost, [node.name for node in plan.graph.nodes])
 
 
 def flash_cycles(graph: QuantGraph, target: Target) -> Mapping[str, float]:

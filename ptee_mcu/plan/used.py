@@ -1,14 +1,13 @@
 """What a plan takes of the board: bytes of flash and RAM, milliseconds, energy."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from ptee_mcu.plan.cost import PlanCost
 from ptee_mcu.plan.expected_cost import distribution, exit_cycles, reach_of, running
-from ptee_mcu.plan.placement import How, aligned, constants
+from ptee_mcu.plan.placement import Constant, How, aligned, constants
 from ptee_mcu.plan.plan import Plan, Step
 from ptee_mcu.quant_graph import OperatingPoint
-from ptee_mcu.target import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,26 +78,32 @@ def used_by(
     arena = (plan.arena[name].end for step in plan.steps if step.node.name in kept for name in step.tensors)
     return Used(
         fixed=fixed,
-        constant_bytes=sum(aligned(c.nbytes) for c in in_image),
+        constant_bytes=_image_bytes(in_image),
         arena_bytes=plan.arena_bytes if kept == nodes else aligned(max(arena)),
-        stage_bytes=plan.stage.nbytes if plan.stage else 0,
-        boot_bytes=sum(aligned(c.nbytes) for c in in_image if plan.placements[c.name].how is How.BOOT),
-        mean_ms=milliseconds(found.mean, plan.target),
-        percentile_95_ms=milliseconds(found.percentile_95, plan.target),
-        worst_ms=milliseconds(found.worst, plan.target),
-        energy_uj=microjoules(found.mean, plan.target),
+        stage_bytes=plan.stage_bytes,
+        boot_bytes=_boot_bytes(plan, in_image),
+        mean_ms=plan.target.milliseconds(found.mean),
+        percentile_95_ms=plan.target.milliseconds(found.percentile_95),
+        worst_ms=plan.target.milliseconds(found.worst),
+        energy_uj=plan.target.microjoules(found.mean),
     )
 
 
-def milliseconds(cycles: float, target: Target) -> float:
-    """`cycles` at the board's clock."""
-    return 1e3 * cycles / target.clock_hz
+def fixed_of(plan: Plan, flash_bytes: int, ram_bytes: int) -> Fixed:
+    """What linked firmware that takes `flash_bytes` and `ram_bytes` holds beside arena, stage and constants."""
+    found = constants(plan.graph)
+    own = plan.arena_bytes + plan.stage_bytes + _boot_bytes(plan, found)
+    # The linker keeps equal arrays once, so that the rest may seem to be less than nothing.
+    return Fixed(max(flash_bytes - _image_bytes(found), 0), max(ram_bytes - own, 0), plan.stack_bytes)
 
 
-def microjoules(cycles: float, target: Target) -> float | None:
-    """Energy of `cycles` at the power of the running core; None where that is unknown."""
-    power = None if target.energy is None else target.energy.milliwatts
-    return None if power is None else milliseconds(cycles, target) * power
+def _image_bytes(found: Iterable[Constant]) -> int:
+    return sum(aligned(constant.nbytes) for constant in found)
+
+
+def _boot_bytes(plan: Plan, found: Iterable[Constant]) -> int:
+    """Of those that are loaded at boot."""
+    return _image_bytes(constant for constant in found if plan.placements[constant.name].how is How.BOOT)
 
 
 def live_bytes(plan: Plan, index: int) -> int:

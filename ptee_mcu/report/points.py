@@ -8,8 +8,10 @@ from ptee_mcu.data import require_reportable
 from ptee_mcu.errors import DataError
 from ptee_mcu.exits.outcomes import Outcomes, exit_taken
 from ptee_mcu.exits.thresholds import note
+from ptee_mcu.plan.cost import PlanCost
 from ptee_mcu.plan.expected_cost import last_reached
 from ptee_mcu.plan.plan import Plan
+from ptee_mcu.plan.plan_cost import known_cost
 from ptee_mcu.quant_graph import OperatingPoint
 from ptee_mcu.report.timing import point_ms
 
@@ -65,10 +67,11 @@ def point_rows(plan: Plan, outcomes: Outcomes) -> tuple[PointRow, ...]:
         raise DataError(f"{graph.name}: outcomes of {len(outcomes.labels)} exits, the network has {len(graph.exits)}")
     if len(graph.exits) == 1:
         return ()
-    return tuple(_row(plan, i, point, outcomes) for i, point in enumerate(graph.points))
+    cost = known_cost(plan)
+    return tuple(_row(plan, cost, i, point, outcomes) for i, point in enumerate(graph.points))
 
 
-def _row(plan: Plan, index: int, point: OperatingPoint, outcomes: Outcomes) -> PointRow:
+def _row(plan: Plan, known: PlanCost | None, index: int, point: OperatingPoint, outcomes: Outcomes) -> PointRow:
     graph = plan.graph
     count, macs, backbone = outcomes.count, graph.exit_macs(point), graph.backbone_macs()
     taken = exit_taken(outcomes.confidences, point.thresholds)
@@ -80,7 +83,7 @@ def _row(plan: Plan, index: int, point: OperatingPoint, outcomes: Outcomes) -> P
         right, full = int((answers == truth).sum()), int((final == truth).sum())
         accuracy, drop = right / count, (full - right) / count
     shares = tuple(n / count for n in left)
-    mean_ms, worst_ms = point_ms(plan, point, shares) or (None, None)
+    mean_ms, worst_ms = (None, None) if known is None else point_ms(plan, known, point, shares)
     return PointRow(
         name=point.name,
         quantity=point.quantity,

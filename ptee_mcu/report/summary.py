@@ -16,8 +16,9 @@ from ptee_mcu.plan.plan import Plan
 from ptee_mcu.report.points import PointRow
 from ptee_mcu.report.timing import Timing, timing
 
-if TYPE_CHECKING:  # it loads scipy.optimize, which commands that measure no reliability do without
+if TYPE_CHECKING:  # they load scipy.optimize and all that runs firmware, which other commands do without
     from ptee_mcu.exits.reliability import Reliability
+    from ptee_mcu.firmware.checks import Checks
 
 Integers: TypeAlias = npt.NDArray[np.integer[Any]]
 
@@ -55,7 +56,7 @@ class Baseline:
 
     images: int
     int8_accuracy: float
-    float_accuracy: float
+    float_accuracy: float | None  # None where it came as int8
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,8 @@ class Report:
     network's own final exit: two figures, never one. `full_accuracy` is that of the final exit on every image.
     `worst_cost` is that of the last exit that can be reached. `nominal_cost` is the mean of the papers' costs, for
     comparison with papers only; None without early exits. `points` are all operating points on the report images;
-    `reliability` and `risks`, per exit under the default point, are estimates and certified by nothing.
+    `reliability` and `risks`, per exit under the default point, are estimates and certified by nothing. `checks` of the
+    code: None where it was not compiled.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Report:
     reliability: "tuple[Reliability, ...]" = ()
     risks: tuple[ExitRisk, ...] = ()
     timing: Timing | None = None
+    checks: "Checks | None" = None
 
     def as_json(self) -> dict[str, Any]:
         """The same for json.dumps, NaN forbidden: enums as their values, what is not a finite number as None."""

@@ -1,6 +1,7 @@
 """The tables and remarks of a report as rich tables and lines of text."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
@@ -10,6 +11,9 @@ from ptee_mcu.quant_graph import NEVER
 from ptee_mcu.report.points import PointRow
 from ptee_mcu.report.summary import Report
 from ptee_mcu.report.timing import Timing
+
+if TYPE_CHECKING:
+    from ptee_mcu.firmware.checks import Checks
 
 _SCORES = {"softmax": "softmax", "confidence": "sigmoid"}  # what a probability is read from, as papers call it
 _NOMINAL = "nominal: PTEEnet's own figure, which charges the last head alone; for comparison with papers only"
@@ -74,7 +78,8 @@ def exit_remarks(report: Report) -> Iterator[str]:
         known = report.baseline
         yield (
             f"without exits, all {known.images:,} held-out images (for thresholds and report): "
-            f"{percent(known.int8_accuracy)} % in int8, {percent(known.float_accuracy)} % in float32"
+            f"{percent(known.int8_accuracy)} % in int8"
+            + ("" if known.float_accuracy is None else f", {percent(known.float_accuracy)} % in float32")
         )
     yield (
         f"cost: mean {report.cost:.3f}, worst {report.worst_cost:.3f} of the backbone's {report.backbone_macs:,} MACs, "
@@ -86,6 +91,8 @@ def exit_remarks(report: Report) -> Iterator[str]:
     flash = "" if report.flash_bytes is None else f"; linked: {report.flash_bytes:,} B of flash"
     ram = "" if report.ram_bytes is None else f", {report.ram_bytes:,} B of static RAM"
     yield f"memory: arena {report.arena_bytes:,} B, constants {report.weight_bytes:,} B{flash}{ram}"
+    if report.checks is not None:
+        yield from _checks(report.name, report.checks)
     yield from (f"note: {note}" for note in report.notes)
 
 
@@ -152,6 +159,29 @@ def _times(timing: Timing) -> Iterator[str]:
             f"a full pass: {number(timing.full[-1])} cycles in closed form, {number(timing.traced[-1])} by trace of "
             f"the firmware ({off:+.1f} %)"
         )
+
+
+def _checks(name: str, checks: "Checks") -> Iterator[str]:
+    """The deepest stack, computed and painted, and what the audit of the code says."""
+    computed = {each.function: each.nbytes for each in checks.stacks}
+    if checks.worst is None:
+        yield f"stack: no bound: {checks.unbounded}"
+    else:
+        run = computed[f"{name}_run"]
+        more = f", {checks.worst.function} {checks.worst.nbytes:,} B" if checks.worst.nbytes > run else ""
+        yield (
+            f"stack at worst: {name}_run {run:,} B{more}, of {checks.reserved_bytes:,} B reserved for the application; "
+            f"interrupts and its counter of cycles come on top"
+        )
+    if checks.painted:
+        seen = ", ".join(f"{each.function} {each.nbytes:,} B" for each in checks.painted)
+        yield f"stack painted in the emulator: {seen}"
+    if checks.clean:
+        yield (
+            f"audit of {checks.audit.functions} functions: no heap, no floating point, no recursion, no call through a "
+            "pointer but of the counter of cycles"
+        )
+    yield from (f"audit: {problem}" for problem in checks.problems())
 
 
 def _ms(value: float | None) -> str:

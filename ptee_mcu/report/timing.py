@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ptee_mcu.cycles.cores import CORES
-from ptee_mcu.cycles.kernels import has_rates
+from ptee_mcu.plan.cost import PlanCost
 from ptee_mcu.plan.expected_cost import PointCycles, distribution, exit_cycles, running
 from ptee_mcu.plan.placement import all_in_place
 from ptee_mcu.plan.plan import Plan
-from ptee_mcu.plan.plan_cost import plan_cost
-from ptee_mcu.plan.used import microjoules, milliseconds
+from ptee_mcu.plan.plan_cost import full_cycles, known_cost, plan_cost
 from ptee_mcu.quant_graph import OperatingPoint
 from ptee_mcu.target import is_unsourced
+from ptee_mcu.units import milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Timing:
 
     def ms(self, cycles: float) -> float:
         """`cycles` in milliseconds at the board's clock."""
-        return 1e3 * cycles / self.clock_hz
+        return milliseconds(cycles, self.clock_hz)
 
 
 def timing(plan: Plan, shares: Sequence[float]) -> Timing | None:
@@ -53,10 +53,11 @@ def timing(plan: Plan, shares: Sequence[float]) -> Timing | None:
 
     None where there are no rates for the board's core.
     """
-    target, graph = plan.target, plan.graph
-    if not has_rates(target.cpu):
+    target, graph, cost = plan.target, plan.graph, known_cost(plan)
+    full = full_cycles(plan, cost)
+    if cost is None or full is None:
         return None
-    cost, flash = plan_cost(plan), replace(plan, placements=all_in_place(graph, target), stage=None)
+    flash = replace(plan, placements=all_in_place(graph, target), stage=None)
     nodes, thresholds = running(graph, graph.point.thresholds), graph.point.thresholds
     found = _spread(exit_cycles(plan, cost, nodes), shares, thresholds)
     in_flash = _spread(exit_cycles(flash, plan_cost(flash), nodes), shares, thresholds)
@@ -71,22 +72,20 @@ def timing(plan: Plan, shares: Sequence[float]) -> Timing | None:
         worst=found.worst,
         in_flash=in_flash.mean,
         boot=cost.boot,
-        energy_uj=microjoules(found.mean, target),
+        energy_uj=target.microjoules(found.mean),
         energy_unsourced=target.energy is not None and is_unsourced(target.energy.source),
-        full=exit_cycles(plan, cost, [node.name for node in graph.nodes]),
+        full=full,
         traced=(),
         error=core.error,
         checked=core.checked,
     )
 
 
-def point_ms(plan: Plan, point: OperatingPoint, shares: Sequence[float]) -> tuple[float, float] | None:
-    """Milliseconds under `point`, on average and at worst; None where there are no rates for the board's core."""
-    if not has_rates(plan.target.cpu):
-        return None
-    per_exit = exit_cycles(plan, plan_cost(plan), running(plan.graph, point.thresholds))
+def point_ms(plan: Plan, cost: PlanCost, point: OperatingPoint, shares: Sequence[float]) -> tuple[float, float]:
+    """Milliseconds under `point`, on average and at worst; `cost`: of `plan`."""
+    per_exit = exit_cycles(plan, cost, running(plan.graph, point.thresholds))
     found = _spread(per_exit, shares, point.thresholds)
-    return milliseconds(found.mean, plan.target), milliseconds(found.worst, plan.target)
+    return plan.target.milliseconds(found.mean), plan.target.milliseconds(found.worst)
 
 
 def _spread(per_exit: Sequence[float], shares: Sequence[float], thresholds: Sequence[int]) -> PointCycles:

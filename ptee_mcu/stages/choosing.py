@@ -17,6 +17,7 @@ from ptee_mcu.exits.select import JointSelection, select_for
 from ptee_mcu.exits.subset import without_exits
 from ptee_mcu.exits.thresholds import choose
 from ptee_mcu.graph import Graph
+from ptee_mcu.integer_graph import integer_part
 from ptee_mcu.passes.dead_channels import remove_dead_channels
 from ptee_mcu.passes.equalize import equalize
 from ptee_mcu.passes.fold import fold
@@ -51,7 +52,10 @@ def calibrated_and_quantized(config: Config, graph: Graph, splits: Splits, conso
     with console.progress(f"calibrating on {len(split)} images") as advance:
         ranges = calibrate(graph, real_inputs(config, split.x), observer=settings.observer, progress=advance)
     norm = normalisation(config, split.x)
-    quant_graph = quantize(graph, ranges, preprocess=norm, bias_correction=settings.bias_correction)
+    quant_graph = quantize(
+        graph, ranges,
+        preprocess=norm, bias_correction=settings.bias_correction, backbone=integer_part(graph),
+    )  # fmt: skip
     smaller, removed = remove_dead_channels(quant_graph)
     if removed.layers:
         console.say("\n".join(removed.describe()))

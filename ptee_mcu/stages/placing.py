@@ -3,24 +3,25 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ptee_mcu.artifacts import Artifacts
+from ptee_mcu.artifacts import MANIFEST, Artifacts
 from ptee_mcu.boards import smallest_that_fits
-from ptee_mcu.budget import check
+from ptee_mcu.budget import Budget, check
 from ptee_mcu.config import Config
 from ptee_mcu.cycles.kernels import has_rates
 from ptee_mcu.emit import emit
 from ptee_mcu.emit_integrations import integrations
-from ptee_mcu.emit_project import bare_project
+from ptee_mcu.emit_project import abi_of, bare_project
 from ptee_mcu.errors import ConfigError
 from ptee_mcu.golden import golden
+from ptee_mcu.plan.explain import explain
 from ptee_mcu.plan.make import make_plan
 from ptee_mcu.plan.place import Placed, placed
-from ptee_mcu.plan.placement import How, aligned, constants
 from ptee_mcu.plan.plan import Plan, verify_plan
 from ptee_mcu.plan.plan_cost import plan_cost
 from ptee_mcu.plan.settings import Mode
-from ptee_mcu.plan.used import Fixed, used_by
+from ptee_mcu.plan.used import Fixed, fixed_of, used_by
 from ptee_mcu.project import Inputs
+from ptee_mcu.project_kind import ProjectKind
 from ptee_mcu.quant_graph import QuantGraph
 from ptee_mcu.report.console import Console
 from ptee_mcu.report.memory_map import memory_map
@@ -34,7 +35,7 @@ PICTURE = "memory.svg"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Planned:
-    """A verified plan; `placed` says why its constants lie where they do, None where no rates of the core are known."""
+    """A verified plan; `placed`: what decided where its constants lie, None where no rates of the core are known."""
 
     plan: Plan
     placed: Placed | None
@@ -88,7 +89,7 @@ def require_budget(config: Config, plan: Plan, fixed: Fixed) -> None:
         ConfigError: where time is limited and no rates of the board's core are known.
     """
     budget = config.budget.budget
-    if budget == type(budget)():
+    if budget == Budget():
         return
     cost = plan_cost(plan)
     used = used_by(plan, cost, fixed)
@@ -103,12 +104,7 @@ def fixed_bytes(plan: Plan, report: Report) -> Fixed:
     """What the linked firmware takes beside arena, stage and constants; code is unknown where nothing was linked."""
     if report.flash_bytes is None or report.ram_bytes is None:
         return Fixed(stack_bytes=plan.stack_bytes)
-    found = constants(plan.graph)
-    boot = sum(aligned(c.nbytes) for c in found if plan.placements[c.name].how is How.BOOT)
-    own = plan.arena_bytes + (plan.stage.nbytes if plan.stage else 0) + boot
-    # The linker keeps equal arrays once, so that the rest may seem to be less than nothing.
-    code = max(report.flash_bytes - sum(aligned(c.nbytes) for c in found), 0)
-    return Fixed(code, max(report.ram_bytes - own, 0), plan.stack_bytes)
+    return fixed_of(plan, report.flash_bytes, report.ram_bytes)
 
 
 def pictures(plan: Plan, fixed: Fixed) -> Mapping[str, str]:
@@ -119,8 +115,8 @@ def pictures(plan: Plan, fixed: Fixed) -> Mapping[str, str]:
 def project_files(config: Config, plan: Plan, artifacts: Artifacts, inputs: Inputs) -> Mapping[str, str | bytes]:
     """What is written around the library of `artifacts`, where the config wants it."""
     wanted = config.build.project
-    if wanted == "bare":
-        return bare_project(plan, golden(plan, inputs))
+    if wanted is ProjectKind.BARE:
+        return bare_project(plan, golden(plan, inputs), abi=abi_of(artifacts.files[MANIFEST]))
     return integrations(plan, artifacts.files, name=plan.graph.name, kinds=(wanted,) if wanted else ())
 
 
@@ -139,4 +135,4 @@ def reasons(found: Planned) -> list[str]:
         f"placement = {made.mode.value}, least {made.objective.value}: {made.cycles:,.0f} cycles per inference are "
         f"waited for constants and arena; {proof} (found in {made.seconds:.1f} s)"
     )
-    return [head, *(f"  {reason.text}" for reason in found.placed.reasons)]
+    return [head, *(f"  {reason.text}" for reason in explain(made))]

@@ -1,55 +1,23 @@
-"""The float network: captured or trained, exits attached, heads trained."""
+"""The float network: its backbone trained, exits attached, heads trained."""
 
 from collections.abc import Callable
 from dataclasses import fields, replace
 from enum import Enum
-from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
-from ptee_mcu.config import BackboneTraining, Config, ExitsSection, HeadTraining
-from ptee_mcu.data import Dataset, Splits
-from ptee_mcu.errors import ToolMissingError
+from ptee_mcu.config import Config, ExitsSection, HeadTraining
+from ptee_mcu.config_model import BackboneTraining
+from ptee_mcu.data import Splits
 from ptee_mcu.exits.heads import attach, find_head
 from ptee_mcu.exits.placement import by_name, in_order, place
 from ptee_mcu.graph import Graph, Tap
 from ptee_mcu.report.console import Console
-from ptee_mcu.stages.inputs import found_weights, normalisation
+from ptee_mcu.stages.inputs import normalisation
 from ptee_mcu.train.recipe import BackboneRecipe, HeadRecipe
 from ptee_mcu.train.recipes import backbone_recipe
 from ptee_mcu.train.workspace import Workspace
 
-TORCH_INSTALL = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
 _COUNT = 3  # exits that a placement rule places where the config does not say
-
-
-def captured(config: Config, dataset: Dataset, *, beside: Path, data: Path | None) -> Graph:
-    """The backbone as a graph, with its weights where the config names a file.
-
-    Raises:
-        ConfigError, ModelError, ToolMissingError: where there is no such network, file or package.
-    """
-    from ptee_mcu import models  # noqa: PLC0415 - torch lives in these stages only
-
-    spec = models.find(config.model.name)
-    shape = (1, *dataset.image_shape)
-    try:
-        import torch  # noqa: PLC0415
-
-        from ptee_mcu.frontends.pytorch import capture  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise ToolMissingError(f"{spec.name}: building a network needs torch", hint=TORCH_INSTALL) from error
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.build.seed)  # of the initial weights
-        module = models.build(spec.name, classes=len(dataset.classes), input_shape=shape, **network_options(config))
-    if config.model.weights is not None:
-        models.load_weights(module, found_weights(config.model.weights, beside, data))
-    example = torch.zeros(models.torch_shape(shape))
-    return capture(module, example, name=config.build.name, taps=spec.blocks)
-
-
-def network_options(config: Config) -> dict[str, float]:
-    """What the config changes of the network itself."""
-    return {} if config.model.width is None else {"width": config.model.width}
 
 
 def backbone_settings(config: Config) -> BackboneRecipe:
@@ -60,7 +28,7 @@ def backbone_settings(config: Config) -> BackboneRecipe:
 
 def trained_backbone(config: Config, graph: Graph, splits: Splits, console: Console, work: Workspace) -> Graph:
     """`graph` trained on the training split, where the config brings no weights."""
-    if config.model.weights is not None:
+    if config.model.trained:
         return graph
     from ptee_mcu.train.backbone import train_backbone  # noqa: PLC0415
 

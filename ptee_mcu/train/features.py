@@ -19,8 +19,8 @@ from ptee_mcu.graph import Graph
 from ptee_mcu.preprocess import Normalisation
 from ptee_mcu.train.batches import Batches
 from ptee_mcu.train.checkpoint import digest
-from ptee_mcu.train.module import GraphModule
 from ptee_mcu.train.recipe import Augment
+from ptee_mcu.train.trunk import Trunk
 from ptee_mcu.train.workspace import GIB
 
 Values: TypeAlias = dict[str, Tensor]
@@ -55,7 +55,7 @@ class FeatureStore:
     Filling goes on where it was interrupted. Values beyond float16's 65,504 are refused.
     """
 
-    def __init__(self, trunk: GraphModule, views: Views, folder: Path) -> None:
+    def __init__(self, trunk: Trunk, views: Views, folder: Path) -> None:
         """In `folder`/features-KEY, where KEY depends on the trunk, the images and the views, not on any head."""
         graph = trunk.graph
         self.trunk, self.views = trunk, views
@@ -154,7 +154,7 @@ class FeatureStore:
             )
 
 
-def given_to_heads(trunk: GraphModule) -> tuple[str, ...]:
+def given_to_heads(trunk: Trunk) -> tuple[str, ...]:
     """What the trunk computes for heads: all but the final logits."""
     return tuple(t for t in trunk.outputs if t != trunk.graph.exits[-1].logits)
 

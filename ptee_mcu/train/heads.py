@@ -13,6 +13,7 @@ from ptee_mcu.errors import ModelError, VerifyError
 from ptee_mcu.exits.costs import exit_costs, nominal_costs
 from ptee_mcu.exits.heads import cascade_edges, head_nodes
 from ptee_mcu.graph import Exit, Graph, needed
+from ptee_mcu.integer_graph import integer_part
 from ptee_mcu.preprocess import Normalisation
 from ptee_mcu.train.batches import Batches, inputs_of, require_images, require_labels
 from ptee_mcu.train.checkpoint import Checkpoint, digest
@@ -23,6 +24,7 @@ from ptee_mcu.train.loss import Objective, objective_at, two_stage
 from ptee_mcu.train.module import GraphModule
 from ptee_mcu.train.recipe import Augment, HeadRecipe, Precision, Progress, no_progress, usual_augment
 from ptee_mcu.train.terms import HeadOutputs
+from ptee_mcu.train.trunk import IntegerTrunk, Trunk
 from ptee_mcu.train.workspace import Workspace
 
 _PROBE_IMAGES = 16
@@ -142,7 +144,7 @@ class _Stored:
 class _Live(Batches):
     """Batches whose images run through the trunk whenever they are needed."""
 
-    def __init__(self, trunk: GraphModule, x: Images, recipe: HeadRecipe, normalisation: Normalisation | None) -> None:
+    def __init__(self, trunk: Trunk, x: Images, recipe: HeadRecipe, normalisation: Normalisation | None) -> None:
         super().__init__(x, recipe.batch, augment=recipe.augment, normalisation=normalisation, seed=recipe.seed)
         self.trunk = trunk
         self.tensors = given_to_heads(trunk)
@@ -155,7 +157,7 @@ class _Live(Batches):
 
 
 def _source(
-    trunk: GraphModule,
+    trunk: Trunk,
     x: Images,
     recipe: HeadRecipe,
     normalisation: Normalisation | None,
@@ -218,9 +220,12 @@ def _objective(graph: Graph, early: int, recipe: HeadRecipe, only: int | None) -
     )
 
 
-def _trunk(graph: Graph) -> GraphModule:
+def _trunk(graph: Graph) -> Trunk:
     """The frozen backbone in eval mode, giving every tensor that heads read and the final logits."""
     outputs = tuple(dict.fromkeys([*read_by_heads(graph), graph.exits[-1].logits]))
+    integers = integer_part(graph)
+    if integers is not None:
+        return IntegerTrunk(graph, integers, outputs)
     return GraphModule(graph, outputs, frozen=[node.name for node in graph.nodes]).eval()
 
 
@@ -239,7 +244,7 @@ def _names(graph: Graph, exits: Iterable[Exit]) -> set[str]:
     return {node.name for e in exits for node in needed(graph.nodes, e.tensors)}
 
 
-def _answers(trunk: GraphModule, probe: Tensor) -> bytes:
+def _answers(trunk: Trunk, probe: Tensor) -> bytes:
     with torch.no_grad():
         answers: bytes = trunk(probe)[trunk.graph.exits[-1].logits].numpy().tobytes()
         return answers

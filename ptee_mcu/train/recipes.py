@@ -42,12 +42,16 @@ _RECIPES: Mapping[str, BackboneRecipe] = MappingProxyType(
 )
 
 
-def backbone_recipe(name: str) -> BackboneRecipe:
+def backbone_recipe(name: str | None) -> BackboneRecipe:
     """The recommended recipe of the network called `name`, of any width; augmentation follows the images' shape.
+
+    A network that is not ours, `name` None, gets the one for ResNets.
 
     Raises:
         ConfigError: where there is no such network, or it is not trained by labels.
     """
+    if name is None:
+        return _RESNET
     find(name)
     if name not in _RECIPES:
         raise ConfigError(

@@ -1,15 +1,5 @@
 """A compiler and plugin cache of the test session's own."""
 
-from pathlib import Path
+from support.cache import cache_folder, own_cache
 
-import pytest
-
-
-@pytest.fixture(scope="session")
-def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PTEE_CACHE", str(cache_folder))
+__all__ = ["cache_folder", "own_cache"]

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.programs import cache, cached_board, program, traced
+from support.programs import cache, cached_board, calling, program, traced
 from support.targets import tiny_board
 
 from ptee_mcu.cycles.cores import CORES, Core, core_of
@@ -56,24 +56,6 @@ begin:
     nop
 finish:
     pop {r4-r7, pc}
-"""
-CALLS = """
-    push {r4, lr}
-    movs r4, #3
-begin:
-    bl helper
-    subs r4, #1
-    bne begin
-finish:
-    pop {r4, pc}
-    .size work, . - work
-    .type helper, %function
-helper:
-    nop
-    bx lr
-    .size helper, . - helper
-    .type unused, %function
-unused:
 """
 NUMBERS = """
     .section .data.numbers, "aw", %progbits
@@ -143,7 +125,7 @@ def test_bytes_are_counted_where_they_are_read_and_written(loop: Trace) -> None:
 
 
 def test_cycles_are_given_to_the_function_that_spends_them(tmp_path: Path) -> None:
-    found = priced(tmp_path, CALLS)
+    found = priced(tmp_path, calling())
     cycles = dict(zip(found.functions, found.by_function.cycles.tolist(), strict=True))
     # bl, subs and bne with two refills of three; nop and bx
     assert cycles["work"] == 3 * (1 + 2) + 3 * 2 + 2 * 2

@@ -3,7 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.programs import program, traced
+from support.programs import calling, program, traced
 from support.targets import tiny_board
 from typer.testing import CliRunner
 
@@ -14,24 +14,7 @@ from ptee_mcu.cycles.profile import profile
 from ptee_mcu.errors import ConfigError, FirmwareError, PteeError
 from ptee_mcu.target import Energy
 
-BODY = """
-    push {r4, lr}
-    movs r4, #3
-begin:
-    bl helper
-    subs r4, #1
-    bne begin
-finish:
-    pop {r4, pc}
-    .size work, . - work
-    .type helper, %function
-helper:
-    nop
-    bx lr
-    .size helper, . - helper
-    .type unused, %function
-unused:
-"""
+BODY = calling()
 SUM = """
     ldr r0, =table
     movs r1, #16

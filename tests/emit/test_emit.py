@@ -50,6 +50,16 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return written(plan, tmp_path_factory.mktemp("placed") / "small")
 
 
+@pytest.fixture(scope="module")
+def optional(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with all that is optional."""
+    require("cmsis-nn")
+    folder = tmp_path_factory.mktemp("optional") / "small"
+    plan = placed(small_network("small", preprocess=True), MODES["mixed"])
+    emit(plan, crc=True, yield_every_op=True).write(folder)
+    return folder
+
+
 GOLDEN = ["small.h", "small.c", "small_weights.h", "small_weights.c", "small.ld", "CMakeLists.txt"]
 PLACED = ["placed.h", "placed.c", "placed_weights.h", "placed_weights.c", "placed.ld"]
 
@@ -244,10 +254,10 @@ def test_an_add_whose_output_is_finer_than_the_run_time_library_computes_is_refu
 
 
 @pytest.mark.parametrize("compiler", [("gcc",), CORTEX_M4, CORTEX_M0], ids=["host", "M4", "M0"])
-@pytest.mark.parametrize("level", ["-Os", "-O3"])
-@pytest.mark.parametrize("kind", ["project", "mixed"])
+@pytest.mark.parametrize("options", ["-O0 -DPTEE_GUARD", "-Os", "-O3", "-O3 -DPTEE_GUARD"])
+@pytest.mark.parametrize("kind", ["project", "mixed", "optional"])
 def test_our_c_compiles_without_a_warning(
-    request: pytest.FixtureRequest, kind: str, tmp_path: Path, compiler: tuple[str, ...], level: str
+    request: pytest.FixtureRequest, kind: str, tmp_path: Path, compiler: tuple[str, ...], options: str
 ) -> None:
     require(compiler[0])
     project: Path = request.getfixturevalue(kind)
@@ -257,7 +267,7 @@ def test_our_c_compiles_without_a_warning(
         library.append(tmp_path)
     system = [word for folder in library for word in ("-isystem", str(folder))]
     files = [str(path) for path in sorted(project.glob("*.c"))]
-    command = [*compiler, *STRICT, level, f"-I{project}", *system, "-c", *files]
+    command = [*compiler, *STRICT, *options.split(), f"-I{project}", *system, "-c", *files]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 

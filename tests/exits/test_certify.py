@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -138,6 +139,29 @@ def test_a_path_leads_from_never_to_always_and_each_vector_comes_once(seed: int,
     assert path[0] == (NEVER,) * early
     assert path[-1] == (ALWAYS,) * early
     assert len(set(path)) == len(path)
+
+
+def test_a_path_goes_in_small_steps_where_the_few_images_that_lay_it_lose_nothing() -> None:
+    """Two of 150 images win at the exit, none loses: all that A knows is that always leaving is best."""
+    a, b = losing_below(-100, won=2, count=150), losing_below(-100, won=0, count=750, first=150)
+    path = chain(a, COSTS[::2], expected_drop(a))
+    spent = [mean_cost(exit_taken(a.confidences, vector), COSTS[::2]) for vector in path]
+    assert expected_drop(a)[0].mean() < 0
+    assert max(before - after for before, after in pairwise(spent)) < 0.05
+    (point,) = operating_points(a, b, COSTS[::2], (Ask(Quantity.DROP, 0.01),))
+    assert point.bound == 0.01
+    assert point.cost is not None
+    assert point.cost < 0.6
+
+
+def losing_below(code: int, *, won: int, count: int, first: int = 0) -> Outcomes:
+    """One exit, its codes spread evenly, that is wrong below `code`, but on the `won` images of least code right."""
+    codes = np.linspace(-128, 127, count).round().astype(np.int8)
+    labels = np.stack([(codes < code).astype(np.int64), np.zeros(count, np.int64)])
+    truth = np.where(np.arange(count) < won, labels[0], 0)
+    if won:
+        labels[0, won:] = 0
+    return make_outcomes(replace(split(count), index=np.arange(count) + first, y=truth), labels, codes[None])
 
 
 def test_b_has_no_say_in_the_order_and_a_certifies_nothing() -> None:

@@ -5,22 +5,14 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from support.cache import cache_folder, own_cache
 from support.tools import require
 
 from ptee_mcu.firmware import cmsis_nn
 
+__all__ = ["cache_folder", "own_cache"]
 HERE = Path(__file__).parent
 RUNTIME = ("ptee_runtime.h", "ptee_cmsis_nn.h", "ptee_fully_connected.c", "ptee_argmax.c", "ptee_status.c")
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PTEE_CACHE", str(cache))
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,10 @@
 """The example that prints on time while a network runs, and every call for deadlines on a Cortex-M4 and a Cortex-M0."""
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,26 @@ def test_the_network_of_the_example_would_block_several_beats_if_it_ran_at_once(
     assert op > PERIOD // 50  # and an op is no trifle
 
 
+def test_the_lines_of_the_examples_page_work_as_they_stand(tmp_path: Path) -> None:
+    require("arm-none-eabi-gcc", "qemu-system-arm", "cmsis-nn")
+    pytest.importorskip("torch")
+    (lines,) = re.findall(r"```sh\n(.*?)```", (EXAMPLE / "README.md").read_text(), re.DOTALL)
+    for name in ("examples", "ptee_mcu"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["sh", "-e", "-c", lines], cwd=tmp_path, env={**os.environ, "PATH": programs}, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert "warning" not in said
+    late, (answers,) = numbers(said, "late"), numbers(said, "answers")
+    assert len(late) == 50
+    assert max(late) <= sum(numbers(said, "longest op") + numbers(said, "longest rest"))
+    assert answers > 0
+
+
 def test_the_example_is_at_most_sixty_lines_long() -> None:
     assert len((EXAMPLE / "main.c").read_text().splitlines()) <= 60
 
@@ -80,7 +102,7 @@ def test_the_example_is_at_most_sixty_lines_long() -> None:
 def test_every_way_to_end_an_inference_gives_one_answer_in_the_emulator(name: str, tmp_path: Path) -> None:
     require("arm-none-eabi-gcc", "qemu-system-arm")
     project = written(planned(switched_network()), tmp_path / "project", yield_every_op=True)
-    text = (ROOT / "tests" / "emit" / "anytime.c").read_text()
+    text = (ROOT / "tests" / "emit" / "anytime" / "anytime.c").read_text()
     text = text.replace("#include <stdio.h>\n", "").replace('    printf("%u\\n", (unsigned)wrong);\n', "")
     (tmp_path / "main.c").write_text(text)
     own = build.CSources(own=(tmp_path / "main.c",), include_dirs=(project,))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.programs import M4, program
+from support.programs import M4, calling, program
 from support.targets import region, tiny_board
 from support.tools import require
 
@@ -26,28 +26,12 @@ from ptee_mcu.tensor import Int8
 
 NOTHING = Elf(Path("nothing"), (), ())
 CODES: Int8 = np.random.default_rng(7).integers(-128, 128, (5, 8)).astype(np.int8)
-LOOP = """
-    push {r4, lr}
-    movs r4, #3
-begin:
-    bl helper
-head:
-    subs r4, #1
-    bne begin
-finish:
-    pop {r4, pc}
-    .size work, . - work
-    .type helper, %function
-helper:
-    nop
+LOOP = calling("""    nop
     .type inner, %function
 inner:
     bx lr
     .size helper, 2
-    .size inner, 2
-    .type unused, %function
-unused:
-"""
+    .size inner, 2""")
 
 
 def between(elf: Path, first: str, last: str, times: int | None = None) -> Trace:

@@ -18,15 +18,7 @@ def case(sram: int, *, wait: float = 1.0, **passes: int) -> Case:
 
 
 def reasons(given: Case, mode: Mode = Mode.AUTO) -> tuple[Reason, ...]:
-    return explain(
-        given.solve(mode),
-        given.found,
-        given.board,
-        given.needs,
-        given.prices,
-        reach=given.reach,
-        head_reach=given.head_reach,
-    )
+    return explain(given.solve(mode))
 
 
 def test_a_constant_kept_out_by_a_full_memory_says_how_many_bytes_are_missing_and_what_they_would_save() -> None:

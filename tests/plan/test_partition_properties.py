@@ -95,6 +95,5 @@ def test_an_error_states_the_fewest_bytes_that_any_layout_lacks(case: Case, mode
 @settings(max_examples=40, deadline=None)
 def test_no_single_move_that_fits_saves_a_cycle(case: Case) -> None:
     made = solved(case, Mode.AUTO)
-    args = (made, case.found, case.board, case.needs, case.prices)
-    for reason in explain(*args, reach=case.reach, head_reach=case.head_reach):
+    for reason in explain(made):
         assert not [move for move in reason.moves if move.fits and move.saves > 0]

@@ -12,8 +12,9 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from ptee_mcu import boards, cli_flash
+from ptee_mcu.artifacts import MANIFEST
 from ptee_mcu.emit import emit
-from ptee_mcu.emit_project import bare_project, board_defines
+from ptee_mcu.emit_project import abi_of, bare_project, board_defines
 from ptee_mcu.firmware.apps import Bare
 from ptee_mcu.golden import golden
 from ptee_mcu.plan.make import make_plan
@@ -55,7 +56,9 @@ def built(plan: Plan, folder: Path, *, bare: bool = True) -> Project:
     report = summarise(plan, Answers(run.exit, run.label, None, None), of="noise")
     artifacts = with_project(emit(plan), plan, inputs, report)
     if bare:
-        artifacts = artifacts.with_files(bare_project(plan, golden(plan, inputs)))
+        artifacts = artifacts.with_files(
+            bare_project(plan, golden(plan, inputs), abi=abi_of(artifacts.files[MANIFEST]))
+        )
     artifacts.write(folder)
     return load_project(folder)
 

@@ -1,21 +1,12 @@
 """A compiler cache of the test session's own, and builds that several tests read."""
 
-from pathlib import Path
-
 import pytest
 from project.building import balanced, built, plan_for
+from support.cache import cache_folder, own_cache
 
 from ptee_mcu.project import Project
 
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PTEE_CACHE", str(cache))
+__all__ = ["cache_folder", "own_cache"]
 
 
 @pytest.fixture(scope="session")

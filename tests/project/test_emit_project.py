@@ -9,20 +9,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from project.building import balanced, built, inputs_of, plan_for
+from project.building import balanced, built, cli, inputs_of, plan_for
 from support.builder import small_network
 from support.tools import require
 
 from ptee_mcu.emit_project import bare_project, board_defines
-from ptee_mcu.errors import ConfigError, DataError
+from ptee_mcu.errors import ConfigError, DataError, FirmwareError, ModelError
 from ptee_mcu.firmware import port as ports
 from ptee_mcu.firmware.machines import machine
 from ptee_mcu.firmware.selftest import END, parse
 from ptee_mcu.golden import golden
+from ptee_mcu.onboard import bare_of
 from ptee_mcu.project import Inputs, Project
 from ptee_mcu.quant_graph import ALWAYS, NEVER
 from ptee_mcu.sim import run
 
+ABI = "0x01234567"
 FILES = {
     "CMakeLists.txt", "CMakePresets.json", "arm-none-eabi.cmake", "board.h", "cycles.c", "golden.c", "golden.h",
     "measure.c", "network.h", "output_rtt.c", "output_semihosting.c", "output_uart.c", "selftest.c", "startup.c",
@@ -43,8 +45,45 @@ def test_every_c_file_says_its_license(on_m4: Project) -> None:
 
 def test_the_same_plan_gives_the_same_files() -> None:
     plan = plan_for(balanced(), "nucleo_f446re")
-    first, second = (bare_project(plan, golden(plan, inputs_of(plan.graph))) for _ in range(2))
+    first, second = (bare_project(plan, golden(plan, inputs_of(plan.graph)), abi=ABI) for _ in range(2))
     assert first == second
+
+
+def test_the_golden_answers_of_another_build_do_not_compile(on_m4: Project, tmp_path: Path) -> None:
+    require("arm-none-eabi-gcc")
+    other = plan_for(small_network(thresholds=(7,)), "mps2_an386")
+    foreign = built(other, tmp_path / "other").folder / "bare" / "golden.c"
+    shutil.copytree(on_m4.folder, tmp_path / "out")
+    shutil.copy(foreign, tmp_path / "out" / "bare")
+    done = cli("flash", str(tmp_path / "out"), "--on", "qemu")
+    assert isinstance(done.error, FirmwareError)
+    assert re.search(r'static assertion failed: "golden\.c and small\.h are of different builds"', str(done.error))
+
+
+def test_a_bare_project_made_later_is_of_the_same_build(tmp_path: Path) -> None:
+    project = built(plan_for(balanced(), "mps2_an386"), tmp_path / "out", bare=False)
+    made = bare_of(project, tmp_path / "work")
+    abi = json.loads((project.folder / "manifest.json").read_text())["abi"]
+    assert f"_Static_assert(SMALL_ABI == UINT32_C({abi})," in (made.folder / "golden.c").read_text()
+
+
+@pytest.mark.parametrize(
+    ("manifest", "said"),
+    [
+        (None, r"manifest\.json is missing"),
+        ("{", r"manifest\.json is damaged: .*"),
+        ("[]", r"manifest\.json: abi is None, not the hash of a build"),
+        ('{"abi": "1); #include <x>"}', r"manifest\.json: abi is '1\); #include <x>', not the hash of a build"),
+    ],
+)
+def test_a_manifest_without_a_hash_is_refused(manifest: str | None, said: str, tmp_path: Path) -> None:
+    project = built(plan_for(small_network(), "mps2_an386"), tmp_path / "out", bare=False)
+    path = project.folder / "manifest.json"
+    path.unlink()
+    if manifest is not None:
+        path.write_text(manifest)
+    with pytest.raises(ModelError, match=said + r"\n  hint: build it again"):
+        bare_of(project, tmp_path / "work")
 
 
 def test_golden_cases_are_every_exit_forced_and_every_exit_reached() -> None:
@@ -83,13 +122,13 @@ def test_no_inputs_give_no_self_test() -> None:
 def test_a_name_that_c_does_not_take_is_refused() -> None:
     plan = plan_for(small_network(), "mps2_an386")
     with pytest.raises(ConfigError, match="2nd"):
-        bare_project(plan, golden(plan, inputs_of(plan.graph)), name="2nd")
+        bare_project(plan, golden(plan, inputs_of(plan.graph)), abi=ABI, name="2nd")
 
 
 @pytest.mark.parametrize("board", ["nucleo_f446re", "nucleo_h743zi2", "pico2", "pico", "alif_e7"])
 def test_the_toolchain_file_has_the_flags_of_the_board(board: str) -> None:
     plan = plan_for(small_network(), board)
-    files = bare_project(plan, golden(plan, inputs_of(plan.graph)))
+    files = bare_project(plan, golden(plan, inputs_of(plan.graph)), abi=ABI)
     flags = re.search(r'CMAKE_C_FLAGS_INIT "(.*)"', str(files["bare/arm-none-eabi.cmake"]))
     assert flags is not None
     assert flags[1].split()[: len(plan.target.flags)] == list(plan.target.flags)

@@ -12,7 +12,8 @@ from support.tools import require
 from ptee_mcu import boards
 from ptee_mcu.errors import ConfigError, FirmwareError, ToolMissingError
 from ptee_mcu.firmware import flash
-from ptee_mcu.firmware.apps import App, Output, for_board
+from ptee_mcu.firmware.app_kind import App, Output
+from ptee_mcu.firmware.apps import for_board
 from ptee_mcu.firmware.elf import read_elf
 from ptee_mcu.firmware.uart import NONE, of_board
 from ptee_mcu.project import Project
@@ -159,6 +160,22 @@ def test_a_board_that_does_not_exist_is_refused(on_m4: Project) -> None:
     done = cli("flash", str(on_m4.folder), "--board", "nrf52841_dk")
     assert isinstance(done.error, ConfigError)
     assert "no board is called 'nrf52841_dk'" in str(done.error)
+
+
+@pytest.mark.parametrize(
+    ("machine", "ran"),
+    [
+        ((), "mps2-an386: the board's program with its memories moved"),
+        (("--machine", "netduinoplus2"), "netduinoplus2: the board's own program"),
+    ],
+)
+def test_the_netduino_runs_on_its_core_or_with_its_own_memory_map(
+    machine: tuple[str, ...], ran: str, on_netduino: Project
+) -> None:
+    require("arm-none-eabi-gcc", "qemu-system-arm")
+    done = cli("flash", str(on_netduino.folder), "--on", "qemu", *machine)
+    assert (done.exit_code, done.error) == (0, None)
+    assert f"PASS on {ran}" in done.stdout
 
 
 def test_the_uart_of_a_board_needs_a_device_to_read(on_netduino: Project) -> None:

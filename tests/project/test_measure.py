@@ -16,7 +16,8 @@ from support.tools import require
 
 from ptee_mcu.errors import DataError, FirmwareError
 from ptee_mcu.firmware import port as ports
-from ptee_mcu.firmware.apps import App, Output, for_machine
+from ptee_mcu.firmware.app_kind import App, Output
+from ptee_mcu.firmware.apps import for_machine
 from ptee_mcu.firmware.flash import require_uart
 from ptee_mcu.firmware.frames import Frame, Kind, NoAnswerError, packed, receive
 from ptee_mcu.firmware.machines import machine

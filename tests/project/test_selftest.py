@@ -13,7 +13,8 @@ from support.placed import MODES, placed
 from support.tools import require
 
 from ptee_mcu.errors import FirmwareError
-from ptee_mcu.firmware.apps import App, Output, for_board
+from ptee_mcu.firmware.app_kind import App, Output
+from ptee_mcu.firmware.apps import for_board
 from ptee_mcu.firmware.elf import read_elf
 from ptee_mcu.firmware.flash import selftest_on_qemu
 from ptee_mcu.firmware.machines import machine

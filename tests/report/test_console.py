@@ -9,6 +9,8 @@ from support.emitted import planned
 
 from ptee_mcu.exits.outcomes import exit_taken, risk_per_exit
 from ptee_mcu.exits.reliability import Reliability, Score
+from ptee_mcu.firmware.audit_symbols import Audit
+from ptee_mcu.firmware.checks import CallStack, Checks
 from ptee_mcu.report.console import Console
 from ptee_mcu.report.points import point_rows
 from ptee_mcu.report.summary import Answers, Baseline, Report, summarise
@@ -136,3 +138,33 @@ def test_square_brackets_in_names_are_shown_as_they_are(capsys: pytest.CaptureFi
     text = shown(replace(made, rows=rows, points=points), capsys)
     assert "a[red]" in text
     assert "p[bold]" in text
+
+
+def checks_of(name: str) -> Checks:
+    stacks = (CallStack(f"{name}_run", 632), CallStack(f"{name}_run_until", 1_640))
+    return Checks(stacks, None, (CallStack(f"{name}_step", 616),), 4096, Audit(34, (), (), (), ()), clean=True)
+
+
+def test_the_stack_computed_and_painted_and_the_audit_are_shown_and_stored(capsys: pytest.CaptureFixture[str]) -> None:
+    made = report()
+    made = replace(made, checks=checks_of(made.name))
+    text = shown(made, capsys)
+    assert line(text, "stack at worst").startswith(
+        f"stack at worst: {made.name}_run 632 B, {made.name}_run_until 1,640 B, of 4,096 B reserved"
+    )
+    assert f"stack painted in the emulator: {made.name}_step 616 B" in text.splitlines()
+    assert "34 functions: no heap, no floating point, no recursion" in line(text, "audit of")
+    stored = made.as_json()["checks"]
+    assert stored["stacks"][0] == {"function": f"{made.name}_run", "nbytes": 632}
+    assert stored["painted"] == [{"function": f"{made.name}_step", "nbytes": 616}]
+    assert (stored["reserved_bytes"], stored["clean"]) == (4096, True)
+
+
+def test_an_audit_that_fails_and_a_stack_without_a_bound_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    made = report()
+    bad = replace(checks_of(made.name), stacks=(), unbounded="f calls f", painted=(), clean=False)
+    text = shown(replace(made, checks=replace(bad, audit=Audit(34, (), (), ("f",), ()))), capsys)
+    assert "stack: no bound: f calls f" in text.splitlines()
+    assert "audit: the network's code holds recursion: f" in text.splitlines()
+    assert "painted" not in text
+    assert "audit of" not in text

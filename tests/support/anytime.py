@@ -3,11 +3,17 @@
 import ctypes
 from collections.abc import Callable, Iterator
 from ctypes import byref, c_int, c_uint32, c_void_p
+from pathlib import Path
 
 from support.emitted import Instance, Library, Result
+from support.points import switched_network
 
+from ptee_mcu.quant_graph import NEVER
+from ptee_mcu.sim import evaluate
 from ptee_mcu.tensor import Int8
 
+DMA = Path(__file__).parents[1] / "firmware" / "fake_dma.c"
+FULL = (NEVER, NEVER, NEVER)
 Now = Callable[[], int]
 CLOCK = ctypes.CFUNCTYPE(c_uint32)
 
@@ -91,3 +97,23 @@ def clock(*moments: int) -> Now:
         return last[0] % 2**32
 
     return now
+
+
+def started(library: Library, thresholds: tuple[int, ...] | None = None) -> Anytime:
+    """An initialized instance, by `thresholds` where given."""
+    net = Anytime(library)
+    assert net.init() == 0
+    for leave, threshold in enumerate(thresholds or ()):
+        assert net.set_threshold(leave, threshold) == 0
+    return net
+
+
+def answer_of(codes: Int8, thresholds: tuple[int, ...]) -> tuple[int, int, list[int]]:
+    """Exit, label and logits that the simulator finds for the network of support/points.py."""
+    wanted = evaluate(switched_network(), codes[None] if codes.ndim == 3 else codes, thresholds=thresholds)
+    return int(wanted.exit[0]), int(wanted.label[0]), wanted.logits[0].tolist()
+
+
+def found(net: Anytime) -> tuple[int, int, list[int]]:
+    """The same of what the library found."""
+    return net.result.exit, net.result.label, net.logits()

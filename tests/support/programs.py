@@ -29,7 +29,29 @@ _TAIL = """
     .ltorg
     .size work, . - work
 """
+_CALLS = """
+    push {r4, lr}
+    movs r4, #3
+begin:
+    bl helper
+head:
+    subs r4, #1
+    bne begin
+finish:
+    pop {r4, pc}
+    .size work, . - work
+    .type helper, %function
+helper:
+<helper>
+    .type unused, %function
+unused:
+"""
 _MAIN = "void work(void);\nint main(void);\nint main(void) { work(); return 0; }\n"
+
+
+def calling(helper: str = "    nop\n    bx lr\n    .size helper, . - helper") -> str:
+    """Three rounds from begin to finish, with head behind the call; `helper` is the body of what they call."""
+    return _CALLS.replace("<helper>", helper)
 
 
 def program(folder: Path, body: str, *, on: Machine = M4, rest: str = "") -> Path:

@@ -50,7 +50,7 @@ static const uint32_t segment_cycles[PLACED_EXITS] = {UINT32_C(235521), UINT32_C
         } \
     } while (0)
 
-_Static_assert(PLACED_ABI == UINT32_C(0x8dfd3198), "placed.h is of another build");
+_Static_assert(PLACED_ABI == UINT32_C(0xb083e1ee), "placed.h is of another build");
 _Static_assert(PLACED_WEIGHTS_ABI == PLACED_ABI, "placed_weights.h is of another build");
 _Static_assert(PLACED_ARENA_ALIGN % PTEE_ARENA_ALIGN == 0, "planned for another run-time library");
 
@@ -728,7 +728,7 @@ static uint32_t with_margin(uint32_t measured, uint32_t margin_percent)
 
 ptee_status placed_measure(placed_t *ctx, ptee_now_t now, uint32_t margin_percent)
 {
-    placed_result result;
+    placed_result result = {0};
     unsigned exit = 0;
     if (now == NULL) {
         return PTEE_NULL;

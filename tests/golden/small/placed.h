@@ -25,7 +25,7 @@ extern "C" {
 #endif
 
 #define PLACED_CONTRACT "ptee.int8.v1"
-#define PLACED_ABI UINT32_C(0x8dfd3198) /* of this build: its other files and its manifest have the same */
+#define PLACED_ABI UINT32_C(0xb083e1ee) /* of this build: its other files and its manifest have the same */
 #define PLACED_ARENA_BYTES (1536 + 2 * PTEE_GUARD_BYTES)
 #define PLACED_ARENA_ALIGN 16
 #define PLACED_ARENA_SECTION ".bss.ptee.SRAM" /* for memory SRAM */

@@ -7,7 +7,7 @@
 #error "what is staged is stored with the low byte first"
 #endif
 
-_Static_assert(PLACED_WEIGHTS_ABI == UINT32_C(0x8dfd3198), "placed_weights.h is of another build");
+_Static_assert(PLACED_WEIGHTS_ABI == UINT32_C(0xb083e1ee), "placed_weights.h is of another build");
 
 /* CMSIS-NN reads int8 weights by the word. */
 #define WORD_ALIGNED _Alignas(4)

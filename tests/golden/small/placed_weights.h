@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#define PLACED_WEIGHTS_ABI UINT32_C(0x8dfd3198)
+#define PLACED_WEIGHTS_ABI UINT32_C(0xb083e1ee)
 
 extern const int8_t placed_stem_conv_weights[216];
 extern const int32_t placed_stem_conv_multiplier[8];

@@ -50,7 +50,7 @@ static const uint32_t segment_cycles[SMALL_EXITS] = {UINT32_C(235322), UINT32_C(
         } \
     } while (0)
 
-_Static_assert(SMALL_ABI == UINT32_C(0x502e7d64), "small.h is of another build");
+_Static_assert(SMALL_ABI == UINT32_C(0xfaa8b6f9), "small.h is of another build");
 _Static_assert(SMALL_WEIGHTS_ABI == SMALL_ABI, "small_weights.h is of another build");
 _Static_assert(SMALL_ARENA_ALIGN % PTEE_ARENA_ALIGN == 0, "planned for another run-time library");
 
@@ -692,7 +692,7 @@ static uint32_t with_margin(uint32_t measured, uint32_t margin_percent)
 
 ptee_status small_measure(small_t *ctx, ptee_now_t now, uint32_t margin_percent)
 {
-    small_result result;
+    small_result result = {0};
     unsigned exit = 0;
     if (now == NULL) {
         return PTEE_NULL;

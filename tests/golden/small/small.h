@@ -22,7 +22,7 @@ extern "C" {
 #endif
 
 #define SMALL_CONTRACT "ptee.int8.v1"
-#define SMALL_ABI UINT32_C(0x502e7d64) /* of this build: its other files and its manifest have the same */
+#define SMALL_ABI UINT32_C(0xfaa8b6f9) /* of this build: its other files and its manifest have the same */
 #define SMALL_ARENA_BYTES (1536 + 2 * PTEE_GUARD_BYTES)
 #define SMALL_ARENA_ALIGN 16
 #define SMALL_ARENA_SECTION ".bss.ptee.SSRAM23" /* for memory SSRAM23 */

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#define SMALL_WEIGHTS_ABI UINT32_C(0x502e7d64)
+#define SMALL_WEIGHTS_ABI UINT32_C(0xfaa8b6f9)
 
 extern const int8_t small_stem_conv_weights[216];
 extern const int32_t small_stem_conv_bias[8];

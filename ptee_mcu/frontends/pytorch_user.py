@@ -1,0 +1,60 @@
+"""PyTorch networks of the user's own: a function in a module of theirs, or a program that torch.export saved."""
+
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ptee_mcu.errors import ConfigError, ModelError
+from ptee_mcu.frontends.imported import Imported
+from ptee_mcu.frontends.pytorch import capture_program
+
+
+def make_module(factory: str, arguments: Mapping[str, Any], beside: Path) -> nn.Module:
+    """What `factory`, "package.module:function", returns for `arguments`; modules in `beside` are found first.
+
+    Raises:
+        ConfigError: where there is no such module or function, it fails, or it returns no torch.nn.Module.
+    """
+    module_name, _, attribute = factory.partition(":")
+    place = f"model.factory {factory!r}"
+    sys.path.insert(0, str(beside.resolve()))
+    try:
+        found: Any = import_module(module_name)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(
+            f"{place}: {error}", hint=f"it is looked for in {beside.resolve()} and among the installed packages"
+        ) from error
+    finally:
+        sys.path.pop(0)
+    try:
+        network = found(**arguments) if callable(found) and not isinstance(found, nn.Module) else found
+    except Exception as error:  # whatever the user's code raises arrives here
+        raise ConfigError(f"{place}: calling it failed: {type(error).__name__}: {error}") from error
+    if not isinstance(network, nn.Module):
+        raise ConfigError(f"{place}: gives {type(network).__name__}, a torch.nn.Module is expected")
+    return network
+
+
+def load_pt2(path: Path, name: str) -> Imported:
+    """The program that torch.export.save wrote to `path`.
+
+    Raises:
+        ModelError: where the file is damaged or not of this PyTorch.
+        UnsupportedOpError: naming an op that has no counterpart.
+    """
+    try:
+        program = torch.export.load(path)
+    except Exception as error:  # a torn file leads its reader anywhere
+        said = str(error).strip().splitlines()
+        raise ModelError(
+            f"{path}: torch.export.load cannot read it: {type(error).__name__}: {said[0] if said else ''}",
+            hint=f"save it with torch.export.save of PyTorch {torch.__version__} or near",
+        ) from error
+    return Imported(graph=capture_program(program, name=name))
