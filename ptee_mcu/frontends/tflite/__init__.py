@@ -1,0 +1,1 @@
+"""TFLite files: read without TensorFlow, as exact int8 networks or as float graphs."""
