@@ -1,0 +1,1 @@
+"""ONNX files: float models, and quantized ones whose integers are kept."""
