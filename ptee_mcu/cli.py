@@ -9,7 +9,17 @@ from typing import Annotated
 
 import typer
 
-from ptee_mcu import __version__, cli_audit, cli_build, cli_data, cli_flash, cli_profile, cli_targets, cli_train
+from ptee_mcu import (
+    __version__,
+    cli_audit,
+    cli_build,
+    cli_data,
+    cli_flash,
+    cli_inspect,
+    cli_profile,
+    cli_targets,
+    cli_train,
+)
 from ptee_mcu.errors import PteeError
 
 # Heavy imports stay inside the commands: `ptee-mcu --help` and what needs no torch must start at once.
@@ -27,6 +37,8 @@ app.command()(cli_build.build)
 app.command()(cli_train.train)
 app.command()(cli_profile.profile)
 app.command()(cli_audit.audit)
+app.command()(cli_inspect.inspect)
+app.command()(cli_inspect.ops)
 app.command()(cli_flash.flash)
 app.command()(cli_flash.measure)
 
