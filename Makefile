@@ -64,6 +64,7 @@ bench: $(VENV)/.dev  ## the tables of README and docs/benchmarks
 	$(BIN)/python benchmarks/bakenn.py
 	$(BIN)/python benchmarks/host_time.py
 	$(BIN)/python benchmarks/simulator.py
+	@echo "with model files in DIR: benchmarks/mlperf_tiny.py --models DIR, litert.py --data DIR, fuzz_models.py DIR"
 	@echo "with CIFAR-10 and the weights in DIR: $(BIN)/python benchmarks/ptee_cifar10.py --data DIR"
 
 releases: $(VENV)/.dev  ## the byte matrix of CMSIS-NN releases: make releases CMSIS_NN="DIR..."
