@@ -30,7 +30,7 @@ $(VENV)/.demo: $(VENV)/.torch pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.torch pyproject.toml constraints.txt
-	$(PIP) install --quiet -c constraints.txt -e ".[train,cmsis,onnx,tflite,tensorflow,test,dev]"
+	$(PIP) install --quiet -c constraints.txt -e ".[train,cmsis,onnx,tflite,tensorflow,flash,test,dev]"
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo  ## install, build the embedded example, print its table, check the C on this host

@@ -69,16 +69,16 @@ def calibrate(graph: Graph, x: Float, *, observer: Observer = "mse", progress: P
     means = {name: total / len(x) for name, total in sums.items()}
     if observer == "minmax":
         return Ranges(full, means)
-    histograms = {name: np.zeros(_BINS, dtype=np.int64) for name in full}
+    histograms = {name: np.zeros(_BINS, dtype=np.int64) for name in full.keys() - bounds.keys() - set(outputs)}
     for start in range(0, len(x), _BATCH):
         for name, value in walk(graph, x[start : start + _BATCH], outputs):
-            histograms[name] += _histogram(value, full[name])
+            if name in histograms:
+                histograms[name] += _histogram(value, full[name])
         if progress:
             progress(len(x) + min(start + _BATCH, len(x)), passes * len(x))
     shrink = _percentile if observer == "percentile" else _least_error
-    shrunk = {name: shrink(histograms[name], full[name]) for name in full}
-    # Clipped logits would tie where the float ones do not.
-    return Ranges(shrunk | {name: full[name] for name in outputs} | bounds, means)
+    # Outputs stay whole: clipped logits would tie where the float ones do not.
+    return Ranges(full | {name: shrink(counts, full[name]) for name, counts in histograms.items()}, means)
 
 
 def _check(graph: Graph, x: Float) -> None:

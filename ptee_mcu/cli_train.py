@@ -94,7 +94,7 @@ def _trained(config: "Config", path: Path, data: Path | None, device: str, conso
     dataset = load(config.images.source, data)
     splits = divide(dataset, pretrained=False)
     images, classes = splits.train, len(dataset.classes)
-    graph = captured(config, dataset, beside=Path(), data=data)
+    graph, _ = captured(config, dataset, beside=Path(), data=data)
     require_fits(dataset, graph.input_shape, classes)
 
     from ptee_mcu.train.backbone import train_backbone

@@ -176,6 +176,8 @@ class Config(Section):
         if self.data is None and (self.model.file is None or self.exits is not None):
             what = "exits are trained" if self.exits is not None else f"{self.model.title} is trained and reported on"
             raise ValueError(f"section [data] is missing: {what}")
+        if self.data is not None and self.quantize.inputs is not None:
+            raise ValueError("quantize.inputs is for builds without [data], whose images serve for it")
         return self
 
     @property
@@ -244,7 +246,10 @@ def with_asks(config: Config, asked: Mapping[str, Sequence[str | float]], delta:
     if not asked and delta is None:
         return config
     if config.exits is None:
-        raise ConfigError("operating points are asked for, and the config has no section [exits]", hint="add one")
+        raise ConfigError(
+            "operating points are asked for, and the config has no section [exits]",
+            hint="add one, with [data]; --model compiles a file as it is",
+        )
     kept = config.exits.model_dump()
     if asked:
         kept |= dict.fromkeys(("max_disagreement", "max_drop", "mean_cost", "mean_cycles"), ())

@@ -2,10 +2,11 @@
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+_Value = bool | int | float | str
 _FACTORY = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
 
 
@@ -13,6 +14,15 @@ class Section(BaseModel):
     """A table of a config: frozen, and without keys that no build understands."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _argument(value: object) -> object:
+    if all(isinstance(each, _Value) for each in (value if isinstance(value, list | tuple) else [value])):
+        return value
+    raise ValueError("a number, a text, true, false or a list of these is expected")
+
+
+_Argument = Annotated[_Value | tuple[_Value, ...], BeforeValidator(_argument)]
 
 
 class BackboneTraining(Section):
@@ -36,7 +46,7 @@ class ModelSection(Section):
     name: str | None = None  # of a network that ships
     file: Path | None = None  # .tflite, .onnx, .keras, .h5, .pt2, or the folder of a SavedModel
     factory: str | None = None  # "package.module:function"
-    arguments: dict[str, bool | int | float | str | tuple[int | float | str, ...]] = Field(default_factory=dict)
+    arguments: dict[str, _Argument] = Field(default_factory=dict)
     blocks: tuple[str, ...] = ()  # of the factory's module: paths of submodules behind which exits may attach
     weights: Path | None = None  # of name or factory; absent: the backbone is trained in the build
     width: float | None = Field(default=None, gt=0)  # of name: multiplies all channels

@@ -99,7 +99,7 @@ def inspect(source: str) -> Inspection:
     if source in MODELS and not path.exists():
         return describe(source, "built-in network", _built_in(source))
     kind = "folder" if path.is_dir() else path.suffix.lower()
-    if not path.exists() or kind not in LOADERS:
+    if not path.exists() or kind not in LOADERS or (path.is_dir() and not (path / "saved_model.pb").exists()):
         raise _unknown(path)
     if kind not in _BY_TENSORFLOW:
         return _of_file(path, path.name, FORMATS[kind])
@@ -127,7 +127,10 @@ def _of_file(path: Path, name: str, format_: str) -> Inspection:
 
 def _unknown(path: Path) -> ModelError:
     kinds = ", ".join(kind for kind in LOADERS if kind != "folder")
-    what = "is no known kind of model file" if path.exists() else "does not exist"
+    if path.is_dir():
+        what = "is a folder without saved_model.pb, which a SavedModel has"
+    else:
+        what = "is no known kind of model file" if path.exists() else "does not exist"
     names = ", ".join(MODELS)
     return ModelError(f"{path} {what}", hint=f"known kinds: {kinds}, SavedModel folders; built-in networks: {names}")
 
@@ -149,7 +152,7 @@ def describe(
     notes: tuple[str, ...] = (),
     listing: Listing | None = None,
 ) -> Inspection:
-    """What `network` is and takes; `listing` is what a first look at its file gave."""
+    """What `network` is and takes; `listing`: what a first look at its file gave, `notes`: what its import said."""
     sizes, refused = _sizes(network)
     borders = ((_input(network),), (_output(network),))
     inputs, outputs = (listing.inputs, listing.outputs) if listing else borders

@@ -3,8 +3,8 @@
 So exits are attached to an imported int8 network, trained and quantized as to any other, on what the device will see.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
 from hashlib import sha256
 from types import MappingProxyType
 
@@ -16,7 +16,7 @@ from ptee_mcu.isa import Isa
 from ptee_mcu.ops.base import Op, Params, QOp
 from ptee_mcu.quant_graph import OperatingPoint, QExit, QNode, QuantGraph
 from ptee_mcu.sim.kernels import KERNELS
-from ptee_mcu.tensor import Float, QTensor, Quant, Shape
+from ptee_mcu.tensor import INT8_MAX, INT8_MIN, Float, QTensor, Quant, Shape
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,6 +27,12 @@ class IntegerOp(Op):
     inputs: tuple[QTensor, ...]
     output: QTensor
     digest: str  # of the op: its arrays do not show in a repr
+
+    @property
+    def bounds(self) -> tuple[float, float]:  # type: ignore[override]  # of its codes, not of its class
+        """What the lowest and the highest code stand for."""
+        low, high = self.output.quant.reals(np.array([INT8_MIN, INT8_MAX], np.int8))
+        return float(low), float(high)
 
     def output_shape(self, inputs: Sequence[Shape], params: Params) -> Shape:
         """The int8 op's."""
@@ -94,15 +100,19 @@ def _integer_op(network: QuantGraph, node: QNode) -> IntegerOp:
 
 def _digest(op: QOp) -> str:
     total = sha256(type(op).__name__.encode())
-    for array in op.constants.values():
-        total.update(f"{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes())
-    scalars = [(f.name, getattr(op, f.name)) for f in fields(op) if not _holds_arrays(getattr(op, f.name))]  # type: ignore[arg-type]
-    total.update(repr(scalars).encode())
+    for part in _content(op):
+        total.update(part + b"\0")
     return total.hexdigest()
 
 
-def _holds_arrays(value: object) -> bool:
+def _content(value: object) -> Iterator[bytes]:
+    """Everything that a frozen dataclass holds, its arrays and those of its fields included."""
     if isinstance(value, np.ndarray):
-        return True
-    inner = getattr(value, "__dataclass_fields__", {})
-    return any(isinstance(getattr(value, name), np.ndarray) for name in inner)
+        yield f"{value.dtype}{value.shape}".encode()
+        yield value.tobytes()
+    elif is_dataclass(value):
+        for part in fields(value):
+            yield part.name.encode()
+            yield from _content(getattr(value, part.name))
+    else:
+        yield repr(value).encode()

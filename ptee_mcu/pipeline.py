@@ -1,5 +1,6 @@
 """The whole compiler on one screen: from a config to a project on disk."""
 
+from math import prod
 from pathlib import Path
 
 from ptee_mcu.artifacts import require_replaceable
@@ -24,6 +25,7 @@ from ptee_mcu.stages.placing import (
     project_files,
     require_budget,
 )
+from ptee_mcu.stages.pruning import pruned
 from ptee_mcu.stages.reporting import float_accuracy, measured, reported
 from ptee_mcu.stages.training import attached, refitted, trained_backbone, trained_heads
 from ptee_mcu.train.workspace import Workspace
@@ -50,9 +52,9 @@ def build_project(
     dataset = load(config.images.source, data)
     splits = divided(config, dataset, beside=beside, data=data)
 
-    backbone = captured(config, dataset, beside=beside, data=data)
-    config = with_own_pixels(config, backbone)
-    require_fits(dataset, backbone.input_shape, len(dataset.classes))
+    backbone, remarks = captured(config, dataset, beside=beside, data=data)
+    require_fits(dataset, backbone.input_shape, prod(backbone.shapes[backbone.exits[-1].logits]))
+    config = with_own_pixels(config, backbone, dataset.train_x)
     backbone = trained_backbone(config, backbone, splits, console, work)
     graph = attached(config, backbone)
     graph = trained_heads(config, graph, splits, console, work)
@@ -63,11 +65,12 @@ def build_project(
     quant_graph = calibrated_and_quantized(config, graph, splits, console)
     said = evaluated(quant_graph, (splits.threshold_a, splits.threshold_b, splits.report), console)
     quant_graph = with_points(config, quant_graph, splits, said, target)
+    quant_graph, said = pruned(config, quant_graph, said, console)
     verify_quant_graph(quant_graph)
 
     placing = planned(config, quant_graph, target, console)
     ideal = float_accuracy(config, graph, splits, console)
-    report, inputs = reported(config, placing.plan, splits, said, ideal, console)
+    report, inputs = reported(config, placing.plan, splits, said, ideal, remarks, console)
     built = _written(config, placing, report, inputs, out, console)
     work.discard()
     return built
@@ -82,7 +85,7 @@ def build_file(config: Config, *, beside: Path, data: Path | None, out: Path, co
     require_replaceable(out)
     target = load_target(config.target.board)
     network = imported(config, beside=beside, data=data)
-    given = calibration_inputs(config, beside=beside)
+    given = calibration_inputs(config, network, beside=beside)
     quant_graph = as_int8(config, network, given, console)
     verify_quant_graph(quant_graph)
 

@@ -31,7 +31,8 @@ def quantize(
         graph: folded float graph.
         ranges: of every tensor that its exits need.
         preprocess: how pixels become inputs; becomes the 256-entry table per channel.
-        bias_correction: cancel the mean output shift that weight rounding causes (Nagel et al. 2019, section 4.2).
+        bias_correction: cancel the mean output shift that weight rounding causes (Nagel et al. 2019, section 4.2);
+            transposed convolutions, whose outputs see different taps, stay as they are.
         backbone: the int8 network that `graph` stands on, where it does: its codes stay, and so does its pixel table.
 
     Raises:

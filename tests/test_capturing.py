@@ -43,13 +43,15 @@ def config(factory: str, **model: object) -> Config:
 
 
 def graph_of(folder: Path, factory: str, **model: object) -> Graph:
-    return captured(config(factory, **model), load("digits"), beside=folder, data=None)
+    return captured(config(factory, **model), load("digits"), beside=folder, data=None)[0]
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """With a module that no other test has imported."""
+    """With modules that no other test has imported."""
     (tmp_path / f"net_{tmp_path.name}.py").write_text(dedent(NETWORK).replace("-", "_"))
+    (tmp_path / f"torn_net_{tmp_path.name}.py").write_text("def make(:")
+    (tmp_path / f"leaving_net_{tmp_path.name}.py").write_text("import sys; sys.exit(4)")
     monkeypatch.syspath_prepend(str(tmp_path.parent))
     return tmp_path
 
@@ -77,6 +79,8 @@ REFUSED = {
     "no such module": ("nowhere_at_all:Net", r"model.factory 'nowhere_at_all:Net': No module named"),
     "no such function": ("{}:Nett", r"has no attribute 'Nett'"),
     "it fails": ("{}:broken", r"calling it failed: ValueError: no such width"),
+    "its module does not parse": ("torn_{}:Net", r"importing it failed: SyntaxError: .*torn_net_.*line 1"),
+    "its module leaves": ("leaving_{}:Net", r"importing it failed: SystemExit: 4"),
     "no module comes out": ("{}:number", r"gives int, a torch.nn.Module is expected"),
 }
 
@@ -92,6 +96,10 @@ SECTIONS: dict[str, tuple[dict[str, object], str]] = {
     "none": ({}, r"one of name .* is needed, none given"),
     "no factory": ({"factory": "just_a_module"}, r"is not of the form package.module:function"),
     "weights of a file": ({"file": "a.onnx", "weights": "w.pt"}, r"weights does not go with file"),
+    "an argument that is a table": (
+        {"factory": "a:b", "arguments": {"width": {"a": 3}}},
+        r"a number, a text, true, false or a list of these is expected",
+    ),
     "arguments of a name": ({"name": "resnet8", "arguments": {"a": 1}}, r"arguments does not go with name"),
 }
 
@@ -108,6 +116,12 @@ def test_data_may_be_left_out_of_a_model_file_alone() -> None:
         Config.model_validate({"model": {"name": "resnet8"}, "build": {"name": "a"}})
     with pytest.raises(ValueError, match=r"section \[data\] is missing: exits are trained"):
         Config.model_validate({"model": {"file": "a.tflite"}, "exits": {}, "build": {"name": "a"}})
+
+
+def test_inputs_are_for_builds_without_data() -> None:
+    sections = {"model": {"name": "resnet8"}, "data": {"source": "digits"}, "build": {"name": "a"}}
+    with pytest.raises(ValueError, match=r"quantize\.inputs is for builds without \[data\]"):
+        Config.model_validate({**sections, "quantize": {"inputs": "x.npy"}})
 
 
 def small() -> nn.Module:

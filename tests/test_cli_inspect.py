@@ -2,6 +2,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from support.cli import ROOT, facts, ptee
@@ -39,6 +40,32 @@ def test_a_file_of_another_kind_is_an_error(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "net.weights is no known kind of model file" in done.stderr
     assert ".tflite" in done.stderr
+
+
+def test_a_folder_that_holds_no_model_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "build").mkdir()
+    done = ptee("inspect", "build", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "build is a folder without saved_model.pb" in done.stderr
+    assert ".tflite" in done.stderr
+
+
+def test_a_damaged_exported_program_is_one_line_and_no_traceback(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    with ZipFile(tmp_path / "net.pt2", "w") as archive:
+        archive.writestr("net/version", "1")
+    done = ptee("inspect", "net.pt2", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "net.pt2: torch.export.load cannot read it: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_tables_are_no_wider_than_the_terminal(columns: int, tmp_path: Path) -> None:
+    done = ptee("inspect", "digits_cnn", cwd=tmp_path, COLUMNS=str(columns))
+    start, end = done.stdout.index("\nops"), done.stdout.index("\nneeded:")
+    assert max(map(len, done.stdout[start:end].splitlines())) <= columns
+    assert "…" not in done.stdout
 
 
 def test_a_file_before_a_built_in_network_of_its_name(tmp_path: Path) -> None:

@@ -112,12 +112,12 @@ def test_killed_and_started_again_it_goes_on_and_writes_the_same_bytes(
 
 def test_a_build_without_weights_trains_the_same_backbone(trained: tuple[Path, str, str], tmp_path: Path) -> None:
     settings, digits = load_config(Path(config(tmp_path))), load("digits")
-    untrained = captured(settings, digits, beside=tmp_path, data=None)
+    untrained = captured(settings, digits, beside=tmp_path, data=None)[0]
     splits = divide(digits, pretrained=False)
     work = Workspace(tmp_path / "work")
     built = trained_backbone(settings, untrained, splits, Console(quiet=True), work)
     named = load_config(Path(config(tmp_path, "[data]", f'weights = "{trained[0]}"\n[data]')))
-    loaded = captured(named, digits, beside=tmp_path, data=None)
+    loaded = captured(named, digits, beside=tmp_path, data=None)[0]
     for a, b, before in zip(built.nodes, loaded.nodes, untrained.nodes, strict=True):
         assert all(np.array_equal(a.params[role], b.params[role]) for role in a.params)
         assert not any(np.array_equal(a.params[role], before.params[role]) for role in a.params)

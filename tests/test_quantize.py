@@ -111,6 +111,13 @@ def test_an_accumulator_that_could_overflow_is_refused_by_layer_and_channel() ->
         check_accumulator("conv7", rows, np.zeros(2), -128, Requant.from_real([0.5, 0.5]))
 
 
+def test_a_sum_leaves_room_for_the_output_offset() -> None:
+    rows, room = np.zeros((1, 4)), float(INT32_MAX - 128)
+    check_accumulator("fc", rows, np.array([room]), 0, Requant.from_real(0.9))
+    with pytest.raises(QuantizationError, match="output channel 0 can reach 2147483648, above int32's 2147483647"):
+        check_accumulator("fc", rows, np.array([room + 1]), 0, Requant.from_real(0.9))
+
+
 def test_a_left_shift_that_could_overflow_is_refused() -> None:
     rows, bias = np.full((1, 1000), 127.0), np.zeros(1)
     check_accumulator("fc", rows, bias, 0, Requant.from_real(1.5))

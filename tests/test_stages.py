@@ -27,7 +27,7 @@ def config(**training: object) -> Config:
 
 
 def heads(config: Config, splits: Splits, folder: Path) -> Graph:
-    graph = attached(config, captured(config, load("digits"), beside=folder, data=None))
+    graph = attached(config, captured(config, load("digits"), beside=folder, data=None)[0])
     return trained_heads(config, graph, splits, QUIET, Workspace(folder))
 
 

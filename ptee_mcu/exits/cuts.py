@@ -69,9 +69,10 @@ def taps_of(graph: Graph | QuantGraph) -> tuple[Tap, ...]:
     """The attach points of `graph` that heads can read, each a tap called as the node that makes its tensor.
 
     Of tensors that differ only in what is done to every element (convolution, BatchNorm, ReLU) the last stands for
-    all: int8 fuses them. Maps of a single pixel are left out: nothing but a classifier follows a global pool.
+    all: int8 fuses them. Maps of a single pixel are left out: nothing but a classifier follows a global pool; so is
+    what no layer with MACs comes before: the input in another shape.
     """
-    points = [point for point in attach_points(graph) if point.heads and prod(point.shape[1:3]) > 1]
+    points = [point for point in attach_points(graph) if point.heads and point.macs and prod(point.shape[1:3]) > 1]
     known = {point.tensor for point in points}
     shapes = _shapes(graph)
     carried_on = {step.inputs[0] for step in _steps(graph) if step.output in known and _is_elementwise(step, shapes)}

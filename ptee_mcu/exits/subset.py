@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from ptee_mcu.errors import ConfigError
 from ptee_mcu.graph import Graph, make_graph, needed
-from ptee_mcu.quant_graph import OperatingPoint, QuantGraph
+from ptee_mcu.quant_graph import NEVER, OperatingPoint, QuantGraph
 
 
 def without_exits(graph: Graph, keep: Sequence[str]) -> Graph:
@@ -58,6 +58,34 @@ def without_quant_exits(graph: QuantGraph, keep: Sequence[str]) -> QuantGraph:
     )
     tensors = MappingProxyType({name: tensor for name, tensor in graph.tensors.items() if name in made})
     return replace(graph, tensors=tensors, nodes=nodes, exits=exits, points=points)
+
+
+def idle_exits(graph: QuantGraph) -> tuple[str, ...]:
+    """Names of the early exits that fire at no operating point; none where no exit fires at all."""
+    early = graph.exits[:-1]
+    fires = [any(point.thresholds[i] != NEVER for point in graph.points) for i in range(len(early))]
+    return tuple(leave.name for leave, used in zip(early, fires, strict=True) if not used) if any(fires) else ()
+
+
+def without_idle_exits(graph: QuantGraph) -> QuantGraph:
+    """`graph` without its `idle_exits`: at every operating point it decides and answers as before.
+
+    So what was measured and certified stays true: nothing of the points changes but their number of thresholds.
+    """
+    idle = set(idle_exits(graph))
+    if not idle:
+        return graph
+    kept = [i for i, leave in enumerate(graph.exits) if leave.name not in idle]
+    smaller = without_quant_exits(graph, [graph.exits[i].name for i in kept[:-1]])
+    points = tuple(
+        replace(
+            point,
+            thresholds=tuple(point.thresholds[i] for i in kept[:-1]),
+            reach=None if point.reach is None else tuple(point.reach[i] for i in kept),
+        )
+        for point in graph.points
+    )
+    return replace(smaller, points=points)
 
 
 def _checked(graph: str, early: Sequence[str], keep: Sequence[str]) -> frozenset[str]:

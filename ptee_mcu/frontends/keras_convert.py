@@ -16,7 +16,14 @@ from typing import Any
 _MOST_GROWTH = 20  # times the size of an archive that its contents may have
 _TRAINING = ("_initializer", "_regularizer", "_constraint", "compile_config")  # ends of what inference does not need
 _MODULES = frozenset({"activations", "dtype_policies", "engine", "layers", "mixed_precision", "models"})
-_UNSAFE = frozenset({"EagerPyFunc", "MatchingFiles", "PyFunc", "PyFuncStateless", "ReadFile", "WriteFile"})
+_UNSAFE = frozenset(
+    {
+        "CreateSummaryFileWriter", "DebugIdentity", "DebugIdentityV2", "EagerPyFunc", "FixedLengthRecordDataset",
+        "FixedLengthRecordDatasetV2", "InitializeTableFromTextFile", "InitializeTableFromTextFileV2", "LoadDataset",
+        "MatchingFiles", "PrintV2", "PyFunc", "PyFuncStateless", "ReadFile", "SaveDataset", "SqlDataset",
+        "TFRecordDataset", "TFRecordDatasetV2", "TextLineDataset", "WholeFileReader", "WholeFileReaderV2", "WriteFile",
+    }
+)  # fmt: skip
 _EXPORT = "load it in the Keras that wrote it and save a SavedModel: model.export(FOLDER)"
 
 
@@ -194,8 +201,8 @@ def _converted(tensorflow: Any, folder: Path) -> bytes:
     """The float TFLite file of a SavedModel's only signature, or of the one that serves."""
     saved = import_module("tensorflow.core.protobuf.saved_model_pb2").SavedModel()
     saved.ParseFromString((folder / "saved_model.pb").read_bytes())
-    if not saved.meta_graphs:
-        raise RefusalError("its saved_model.pb holds no graph", "export it again")
+    if len(saved.meta_graphs) != 1:  # of several, TensorFlow would choose
+        raise RefusalError(f"its saved_model.pb holds {len(saved.meta_graphs)} graphs, not one", "export it again")
     graph = saved.meta_graphs[0]
     nodes = [node.op for node in graph.graph_def.node]
     nodes += [node.op for function in graph.graph_def.library.function for node in function.node_def]

@@ -93,8 +93,12 @@ def expand(call: Call) -> Value:
 
 def _is_gate(call: Call, x: Value, gate: Value) -> bool:
     """Whether the product is of one shape on both sides, or repeats `gate` over height and width of `x`."""
-    whole = x.shape == call.shape and call.trace.elements(x) == prod(call.shape)
-    return whole and gate.shape in (call.shape, _per_channel(call))
+    return _is_whole(call, x) and gate.shape in (call.shape, _per_channel(call))
+
+
+def _is_whole(call: Call, x: Value) -> bool:
+    """Whether `x` has the result's shape, in the graph too, where a repeated gate has one number per channel."""
+    return x.shape == call.shape and call.trace.elements(x) == prod(call.shape)
 
 
 def _per_channel(call: Call) -> Shape:
@@ -106,13 +110,18 @@ def _constant(call: Call, operand: object) -> Float:
     if isinstance(operand, int | float):
         return np.array([operand], dtype=np.float32)
     if isinstance(operand, fx.Node) and operand in call.trace.arrays:
-        return call.trace.arrays[operand]
+        return call.trace.arrays[operand].astype(np.float32)  # whose reciprocal would be 0 if it were an integer
     raise call.refuse("has an operand that is computed at run time without the input", "store it as a parameter")
 
 
 def _scaled(call: Call, x: Value, factor: Float) -> Value:
     """`x` times a constant: one number, or one per channel."""
     shape, channels = factor.shape, x.shape[1]
+    if not _is_whole(call, x):
+        raise call.refuse(
+            f"scales shape {x.shape} of {call.trace.elements(x)} elements as {call.shape}",
+            "scale a gate before it is repeated, by a constant of no more dimensions than it has",
+        )
     aligned = (1,) * (len(x.shape) - len(shape)) + shape
     if prod(shape) != 1 and (x.order is not None or aligned != (1, channels, *[1] * (len(x.shape) - 2))):
         raise call.refuse(

@@ -62,10 +62,12 @@ def _reshaped(call: Call, x: Value) -> Value:
 
 def upsample_nearest(call: Call) -> Value:
     """ResizeNearest."""
-    x = call.value("input" if "vec" in str(call.node.target) else "self", rank=call.map_rank)
+    x = call.value("input", rank=call.map_rank)
     (_, h, w, _), (_, out_h, out_w, _) = nhwc(x.shape), nhwc(call.shape)
-    if out_h % h or out_w % w:
-        raise call.refuse(f"resizes {h}x{w} to {out_h}x{out_w}", "only whole factors are supported")
+    factors = call["scale_factors"] or ()  # PyTorch divides by them, not by the size they round down to
+    if out_h % h or out_w % w or any(factor % 1 for factor in factors):
+        by = f" by factors {tuple(factors)}" if factors else ""
+        raise call.refuse(f"resizes {h}x{w} to {out_h}x{out_w}{by}", "only whole factors are supported")
     scale = HW(out_h // h, out_w // w)
     return call.alias(x) if scale == HW(1, 1) else call.emit(ResizeNearest(scale), x)
 

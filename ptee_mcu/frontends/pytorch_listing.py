@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import torch
 from torch import fx
 
-from ptee_mcu.errors import ModelError
 from ptee_mcu.frontends.listing import UNKNOWN, Border, Listing, count_ops
 from ptee_mcu.frontends.pytorch_ops import CONVERTERS
+from ptee_mcu.frontends.pytorch_user import read_pt2
 
 
 def list_pt2(path: Path) -> Listing:
@@ -16,10 +15,7 @@ def list_pt2(path: Path) -> Listing:
     Raises:
         ModelError: where it is damaged.
     """
-    try:
-        program = torch.export.load(path)
-    except Exception as error:  # a torn file leads its reader anywhere
-        raise ModelError(f"{path}: torch.export.load cannot read it: {type(error).__name__}: {error}") from error
+    program = read_pt2(path)
     inputs = [n for n in program.graph.nodes if n.name in program.graph_signature.user_inputs]
     outputs = [n for n in program.graph.nodes if n.name in program.graph_signature.user_outputs]
     weights = list(program.parameters())

@@ -1,13 +1,17 @@
 """PyTorch networks of the user's own: a function in a module of theirs, or a program that torch.export saved."""
 
+import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from torch import nn
+from torch.export import ExportedProgram
 
 from ptee_mcu.errors import ConfigError, ModelError
 from ptee_mcu.frontends.imported import Imported
@@ -31,11 +35,13 @@ def make_module(factory: str, arguments: Mapping[str, Any], beside: Path) -> nn.
         raise ConfigError(
             f"{place}: {error}", hint=f"it is looked for in {beside.resolve()} and among the installed packages"
         ) from error
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"{place}: importing it failed: {type(error).__name__}: {error}") from error
     finally:
         sys.path.pop(0)
     try:
         network = found(**arguments) if callable(found) and not isinstance(found, nn.Module) else found
-    except Exception as error:  # whatever the user's code raises arrives here
+    except (Exception, SystemExit) as error:  # whatever the user's code raises arrives here
         raise ConfigError(f"{place}: calling it failed: {type(error).__name__}: {error}") from error
     if not isinstance(network, nn.Module):
         raise ConfigError(f"{place}: gives {type(network).__name__}, a torch.nn.Module is expected")
@@ -49,12 +55,35 @@ def load_pt2(path: Path, name: str) -> Imported:
         ModelError: where the file is damaged or not of this PyTorch.
         UnsupportedOpError: naming an op that has no counterpart.
     """
+    return Imported(graph=capture_program(read_pt2(path), name=name))
+
+
+def read_pt2(path: Path) -> ExportedProgram:
+    """The program that torch.export.save wrote to `path`.
+
+    Raises:
+        ModelError: where the file is damaged or not of this PyTorch.
+    """
+    hint = f"save it with torch.export.save of PyTorch {torch.__version__} or near"
+    if not is_zipfile(path):
+        raise ModelError(f"{path}: torch.export.load cannot read it: it is no zip archive", hint=hint)
     try:
-        program = torch.export.load(path)
+        with _quiet():
+            return torch.export.load(path)
     except Exception as error:  # a torn file leads its reader anywhere
         said = str(error).strip().splitlines()
         raise ModelError(
-            f"{path}: torch.export.load cannot read it: {type(error).__name__}: {said[0] if said else ''}",
-            hint=f"save it with torch.export.save of PyTorch {torch.__version__} or near",
+            f"{path}: torch.export.load cannot read it: {type(error).__name__}: {said[0] if said else ''}", hint=hint
         ) from error
-    return Imported(graph=capture_program(program, name=name))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the traceback that torch logs before it raises the error."""
+    log = logging.getLogger("torch.export")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(level)

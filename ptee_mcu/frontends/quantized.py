@@ -16,6 +16,7 @@ from ptee_mcu.ops import (
     QAvgPool2d,
     QConcat,
     QConv2d,
+    QConvTranspose2d,
     QDepthwiseConv2d,
     QFullyConnected,
     QMaxPool2d,
@@ -29,6 +30,8 @@ from ptee_mcu.tensor import HW, Int8, Padding, QTensor, Quant, Shape
 
 MOST_ELEMENTS = 2**24  # of one tensor: more than any microcontroller's memory
 MOST_GROUPS = 256  # of one convolution, each of which becomes three nodes
+MOST_NODES = 20_000  # of a network, the pieces of grouped convolutions included
+MOST_CONSTANT_BYTES = 64 * 1024 * 1024  # of all nodes: more than any flash; nodes may share what a file holds once
 ANY = Clamp8()
 ONE_BY_ONE = Steps()
 
@@ -45,6 +48,7 @@ class QuantBuilder:
     tensors: dict[str, QTensor]
     nodes: list[QNode] = field(default_factory=list)
     made: dict[str, int] = field(default_factory=dict)  # by output, the place of its node
+    constant_bytes: int = 0  # of the nodes so far
 
     @classmethod
     def start(cls, name: str, source: str, shape: Shape, quant: Quant) -> "QuantBuilder":
@@ -96,6 +100,11 @@ class QuantBuilder:
             raise ModelError(f"{name}: {error.args[0]}", hint=error.hint) from error
         if prod(shape) > MOST_ELEMENTS:
             raise ModelError(f"{name}: makes {shape}, more than {MOST_ELEMENTS:,} elements")
+        self.constant_bytes += sum(constant.nbytes for constant in op.constants.values())
+        if self.constant_bytes > MOST_CONSTANT_BYTES:
+            raise ModelError(f"{name}: with it, layers hold more than {MOST_CONSTANT_BYTES:,} B of constants")
+        if len(self.nodes) >= MOST_NODES:
+            raise ModelError(f"{name}: is one layer more than the {MOST_NODES:,} that are built")
         self.tensors[name] = QTensor(shape, quant)
         self.made[name] = len(self.nodes)
         self.nodes.append(QNode(name, op, tuple(inputs), name))
@@ -133,6 +142,32 @@ class QuantBuilder:
         if codes.shape[0] != 1 or not codes.shape[3] or codes.shape[3] % channels:
             raise ModelError(f"{name}: depthwise weights of shape {codes.shape} on {channels} channels")
         return self._window(name, QDepthwiseConv2d, source, quant, weights, steps, clamp)
+
+    def transposed_conv2d(
+        self,
+        name: str,
+        source: str,
+        quant: Quant,
+        weights: Weights,
+        steps: Steps,
+        output_padding: HW,
+        clamp: Clamp8 = ANY,
+    ) -> str:
+        """A transposed convolution: `steps` say what is cut off around, `output_padding` what is added behind."""
+        own = Product.of(name, self.quant(source), quant, weights, axis=0)
+        op = QConvTranspose2d(
+            weights=own.weights,
+            bias=own.bias,
+            requant=own.requant,
+            input_offset=-self.quant(source).zero_point,
+            output_offset=quant.zero_point,
+            stride=steps.stride,
+            padding=steps.padding,
+            output_padding=output_padding,
+            act_min=clamp.low,
+            act_max=clamp.high,
+        )
+        return self.add_node(name, op, [source], quant)
 
     def _window(
         self,

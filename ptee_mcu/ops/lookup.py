@@ -10,13 +10,12 @@ import numpy.typing as npt
 from ptee_mcu.errors import QuantizationError
 from ptee_mcu.isa import Isa
 from ptee_mcu.ops.base import Constants, Counts, QOp, Reads, Traffic, Work
-from ptee_mcu.requant import Requant, requantize
+from ptee_mcu.ops.code_requant import code_requant
+from ptee_mcu.requant import requantize
 from ptee_mcu.tensor import INT8_MAX, INT8_MIN, Int8, QTensor, Quant, Shape, readonly
 
 Reals: TypeAlias = npt.NDArray[np.floating[Any]]
 Function: TypeAlias = Callable[[Reals], Reals]
-
-MOST_SHIFT = 22  # 255 * 2**22 stays below 2**30, so that twice it fits int32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,21 +76,6 @@ class QLookup(QOp):
         table = Reads(count, max(1.0, count / 256), 256, 256, 1.0)
         traffic = Traffic({"table": table}, (Reads(count, width=1.0),), 0, 0, count)
         return Work("ptee_lookup", {"call": 1, "quad": count // 4, "element": count % 4}, traffic)
-
-
-def code_requant(name: str, factor: float) -> Requant:
-    """The pair that rescales a difference of codes, at most 255, by `factor`.
-
-    Raises:
-        QuantizationError: where `factor` is 2**22 or more, beyond which int32 overflows.
-    """
-    requant = Requant.from_real([factor])
-    if requant.shift[0] > MOST_SHIFT:
-        raise QuantizationError(
-            f"{name}: the input scale is {factor:.3g} times the output scale, above 2**{MOST_SHIFT}",
-            hint="every output is clamped; check the range of this layer's calibration data",
-        )
-    return requant
 
 
 def _every_code() -> npt.NDArray[np.int64]:

@@ -44,7 +44,7 @@ class QMean(QOp):
             QuantizationError: where a sum of so many elements could exceed int32.
         """
         count = size.h * size.w
-        pair = Requant.from_real([source.scale / output.scale])
+        pair = Requant.from_real([min(source.scale / output.scale, 2.0**29)])  # any such sum is refused below
         multiplier, shift = int(pair.multiplier[0]), int(pair.shift[0])
         less = min(count.bit_length() - 1, 32, 31 + shift)
         requant = Requant(readonly([(multiplier << less) // count], np.int32), readonly([shift - less], np.int32))

@@ -8,10 +8,9 @@ from typing import ClassVar
 from ptee_mcu.errors import ModelError, QuantizationError
 from ptee_mcu.isa import Isa
 from ptee_mcu.ops.base import Activation, Constants, Counts, Op, Params, QOp, Reads, Traffic, Work
+from ptee_mcu.ops.code_requant import product_requant
 from ptee_mcu.requant import Requant
 from ptee_mcu.tensor import Float, Int8, QTensor, Quant, Shape
-
-MOST_SHIFT = 14  # 255 * 255 * 2**14 stays below 2**30, so that twice it fits int32
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,21 +105,6 @@ class QMul(QOp):
             second = Reads(count, passes, 0, 2 * period if passes > 1 else 0, 1.0)
             traffic = Traffic({}, (first, second), 0, 0, count)
         return Work("ptee_mul", {"call": 1, "pass": passes, "element": count}, traffic)
-
-
-def product_requant(name: str, factor: float) -> Requant:
-    """The pair that rescales a product of two differences of codes by `factor`.
-
-    Raises:
-        QuantizationError: where `factor` is 2**14 or more, beyond which int32 overflows.
-    """
-    requant = Requant.from_real([factor])
-    if requant.shift[0] > MOST_SHIFT:
-        raise QuantizationError(
-            f"{name}: the product of the input scales is {factor:.3g} times the output scale, above 2**{MOST_SHIFT}",
-            hint="every product is clamped; check the range of this layer's calibration data",
-        )
-    return requant
 
 
 def _require_shapes(inputs: Sequence[Shape], factor: Shape | None) -> None:

@@ -9,8 +9,7 @@ import numpy as np
 from ptee_mcu.errors import ModelError, QuantizationError
 from ptee_mcu.isa import Isa
 from ptee_mcu.ops.base import Constants, Counts, Op, Params, QOp, Reads, Traffic, Work
-from ptee_mcu.ops.lookup import code_requant
-from ptee_mcu.ops.mul import product_requant
+from ptee_mcu.ops.code_requant import code_requant, product_requant
 from ptee_mcu.requant import Requant
 from ptee_mcu.tensor import INT8_MAX, Float, Int8, QTensor, Quant, Shape, readonly
 

@@ -12,6 +12,7 @@ from ptee_mcu.tensor import Float, Int8, Int32, Quant, readonly
 INT32_MAX = 2**31 - 1
 WEIGHT_MAX = 127  # symmetric: -128 is never emitted by this quantizer
 _BIAS_LIMIT = 2.0**29  # leaves the accumulator room beside the bias
+_MOST_OFFSET = 128  # of an output, in magnitude
 _DEAD_STEP = 2.0**-8  # accumulator steps per output step of a channel whose weights are all zero
 
 
@@ -62,7 +63,8 @@ def check_accumulator(
 ) -> None:
     """Proves that sum(w * (x + offset)) + bias stays in int32 for every int8 x, whatever the order of summation.
 
-    So does the sum after the left shift that a rescale factor of 1 or more begins with.
+    So does the sum after the left shift that a rescale factor of 1 or more begins with, and the rescaled sum, which is
+    no larger, with the output offset.
 
     Args:
         name: the layer, for the message.
@@ -76,7 +78,7 @@ def check_accumulator(
     """
     # The kernels sum w*x and w*offset apart or together; |x| + |offset| bounds both ways.
     bound = np.abs(rows).sum(axis=1) * (128 + abs(offset)) + np.abs(bias)
-    bound = bound * np.exp2(np.maximum(requant.shift, 0).astype(np.float64))
+    bound = bound * np.exp2(np.maximum(requant.shift, 0).astype(np.float64)) + _MOST_OFFSET
     worst = int(bound.argmax())
     if bound[worst] > INT32_MAX:
         raise QuantizationError(

@@ -97,13 +97,17 @@ def _drop_flatten(graph: Graph) -> Graph:
 
 def _require_linear_readers(graph: Graph, flatten: Node) -> None:
     for reader in graph.consumers(flatten.output):
-        if isinstance(reader.op, Clamp | Flatten | Elementwise):
+        if isinstance(reader.op, Clamp | Flatten | Elementwise) or _scales_all_alike(reader):
             _require_linear_readers(graph, reader)
         elif not isinstance(reader.op, Linear | Reshape):  # both read the bytes as they lie
             raise UnsupportedOpError(
                 f"{reader.name}: {type(reader.op).__name__} on the flattened tensor of {flatten.name}",
                 hint="only Linear layers may read a flattened feature map",
             )
+
+
+def _scales_all_alike(node: Node) -> bool:
+    return isinstance(node.op, Mul) and "factor" in node.params and node.params["factor"].size == 1
 
 
 def _fuse_pairs(graph: Graph, fuse: Callable[[Node, Node], Node | None]) -> Graph:

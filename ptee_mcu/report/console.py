@@ -35,11 +35,11 @@ class Console:
     def say(self, text: str) -> None:
         """A remark."""
         if not self._quiet:
-            self._err.print(text, markup=False)
+            self._err.print(text, markup=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """A warning; shown even where the output is JSON."""
-        self._err.print(f"warning: {text}", markup=False, style="yellow")
+        self._err.print(f"warning: {text}", markup=False, style="yellow", soft_wrap=True)
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Advance]:

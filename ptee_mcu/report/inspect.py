@@ -68,10 +68,10 @@ def op_table(found: Inspection) -> Table:
 
 def board_table(boards: tuple[BoardFit, ...]) -> Table:
     """One row per board, those that fit first, the smallest first."""
-    table = plain_table("boards")
+    table = plain_table("boards: bytes needed of those there")
     table.add_column("board", no_wrap=True)
     table.add_column("fits", no_wrap=True)
-    for header in ("flash needed", "of", "%", "RAM needed", "of", "%"):
+    for header in ("flash", "of", "%", "RAM", "of", "%"):
         table.add_column(header, justify="right", no_wrap=True)
     for fit in sorted(boards, key=lambda b: (not b.fits, b.emulated_only, b.flash_bytes + b.ram_bytes)):
         table.add_row(
@@ -84,7 +84,7 @@ def board_table(boards: tuple[BoardFit, ...]) -> Table:
 def point_table(found: Inspection) -> Table:
     """One row per place where an exit head can attach."""
     table = plain_table("attach points of exits")
-    table.add_column("after", no_wrap=True)
+    table.add_column("after", overflow="fold")
     table.add_column("shape", no_wrap=True)
     for header in ("MACs so far", "% of all", "alive B", "RAM so far B"):
         table.add_column(header, justify="right", no_wrap=True)
@@ -107,8 +107,8 @@ def remarks(found: Inspection) -> Iterator[str]:
         yield "alive: the tensor itself, which stays while a head reads it; RAM so far: the most alive at once up to it"
         if others:
             yield (
-                f"further tensors that cut the network: {others} (vectors, single pixels, what an elementwise op "
-                "replaces; --json lists them)"
+                f"further tensors that cut the network: {others} (vectors, single pixels, the input reshaped, "
+                "what an elementwise op replaces; --json lists them)"
             )
 
 

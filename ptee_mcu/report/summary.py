@@ -157,8 +157,8 @@ def summarise(  # noqa: D417 - the rest is Report's
         rows=rows,
         backbone_macs=backbone,
         mean_macs=mean_macs,
-        cost=mean_macs / backbone,
-        worst_cost=macs[last_reached(graph.point.thresholds)] / backbone,
+        cost=_of_backbone(mean_macs, backbone),
+        worst_cost=_of_backbone(macs[last_reached(graph.point.thresholds)], backbone),
         mean_instructions=mean_instructions,
         agreement=_mean_equal(answers.labels, answers.final),
         accuracy=_mean_equal(answers.labels, answers.truth),
@@ -173,6 +173,11 @@ def summarise(  # noqa: D417 - the rest is Report's
         risks=tuple(risks),
         timing=taken,
     )
+
+
+def _of_backbone(macs: float, backbone: int) -> float:
+    """1 for a network that multiplies nothing, which has no exits."""
+    return macs / backbone if backbone else 1.0
 
 
 def _row(

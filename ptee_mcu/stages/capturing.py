@@ -19,8 +19,10 @@ from ptee_mcu.tensor import Shape
 TORCH_INSTALL = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
 
 
-def captured(config: Config, dataset: Dataset, *, beside: Path, data: Path | None) -> Graph:
+def captured(config: Config, dataset: Dataset, *, beside: Path, data: Path | None) -> tuple[Graph, tuple[str, ...]]:
     """The backbone as a graph, with its weights where the config names a file; exits may attach at its taps.
+
+    And what is to be said of it: what of its file is not in the graph.
 
     Raises:
         ConfigError, ModelError, UnsupportedOpError, ToolMissingError: where there is no such network, file or package.
@@ -28,15 +30,15 @@ def captured(config: Config, dataset: Dataset, *, beside: Path, data: Path | Non
     if config.model.file is not None:
         network = imported(config, beside=beside, data=data)
         _require_known_pixels(config, network)
-        return of_file(network, config.build.name)
+        return of_file(network, config.build.name), network.notes
     shape = (1, *dataset.image_shape)
     try:
         import torch  # noqa: PLC0415, F401 - torch lives in these stages only
     except ModuleNotFoundError as error:
         raise ToolMissingError(f"{config.model.title}: building a network needs torch", hint=TORCH_INSTALL) from error
     if config.model.factory is not None:
-        return _of_factory(config, shape, beside, data)
-    return _of_ours(config, shape, len(dataset.classes), beside, data)
+        return _of_factory(config, shape, beside, data), ()
+    return _of_ours(config, shape, len(dataset.classes), beside, data), ()
 
 
 def imported(config: Config, *, beside: Path, data: Path | None) -> Imported:

@@ -27,7 +27,8 @@ def found_file(key: str, path: Path, beside: Path, data: Path | None) -> Path:
         if place.exists():
             return place
     looked = ", ".join(str(place) for place in places)
-    raise ConfigError(f"{key}: no such file: {looked}", hint="put it there, or name its folder with --data DIR")
+    hint = "check the path" if path.is_absolute() else "put it there, or name its folder with --data DIR"
+    raise ConfigError(f"{key}: no such file: {looked}", hint=hint)
 
 
 def divided(config: Config, dataset: Dataset, *, beside: Path, data: Path | None) -> Splits:
@@ -56,13 +57,17 @@ def normalisation(config: Config, x: Images) -> Normalisation | None:
     return norm
 
 
-def with_own_pixels(config: Config, backbone: Graph) -> Config:
+def with_own_pixels(config: Config, backbone: Graph, x: Images) -> Config:
     """`config`; for an int8 backbone and where it gives neither mean nor std, with those that make a pixel its code.
 
-    So int8 files mean their inputs: pixel p, 0 to 255, is code p - 128.
+    So int8 files mean their inputs: pixel p, 0 to 255, is code p - 128. Images `x` of floats are inputs already.
+
+    Raises:
+        ConfigError: where mean and std do not fit the images.
     """
+    normalisation(config, x)
     integers = integer_part(backbone)
-    if integers is None or config.images.mean is not None or config.images.std is not None:
+    if integers is None or x.dtype != np.uint8 or config.images.mean is not None or config.images.std is not None:
         return config
     quant, channels = integers.input_tensor.quant, backbone.input_shape[-1]
     mean, std = (quant.zero_point + 128) / 255, 1 / (255 * quant.scale)

@@ -44,9 +44,15 @@ def float_accuracy(config: Config, graph: Graph, splits: Splits, console: Consol
 
 
 def reported(
-    config: Config, plan: Plan, splits: Splits, said: dict[str, Said], float_share: float | None, console: Console
+    config: Config,
+    plan: Plan,
+    splits: Splits,
+    said: dict[str, Said],
+    float_share: float | None,
+    remarks: tuple[str, ...],
+    console: Console,
 ) -> tuple[Report, Inputs]:
-    """The report on the report split, and that split as the project's inputs."""
+    """The report on the report split, and that split as the project's inputs; `remarks` on the backbone go into it."""
     split = splits.report
     require_reportable(split)
     result = said[split.name].outcomes
@@ -62,7 +68,7 @@ def reported(
     commonest = np.bincount(split.y).max() / len(split)
     if warning := chance_warning(baseline.int8_accuracy, plan.graph.classes, len(right), commonest=float(commonest)):
         console.warn(warning)
-    notes = [splits.describe(), *splits.notes]
+    notes = [splits.describe(), *splits.notes, *remarks]
     if config.exits is not None and len(plan.graph.exits) == 1:
         notes.append("no exit is worth its cost for what is asked: the network has none")
     of = f"report split of {splits.dataset}"

@@ -100,7 +100,7 @@ def _before_flatten(graph: Graph, node: Node) -> Shape:
     tensor = node.inputs[0]
     while len(graph.shapes[tensor]) == 2:
         before = graph.producer(tensor)
-        if before is None or not isinstance(before.op, Flatten | Clamp | Dropout | Elementwise):
+        if before is None or not isinstance(before.op, Flatten | Clamp | Dropout | Elementwise | Mul):
             break
         tensor = before.inputs[0]
     return graph.shapes[tensor]

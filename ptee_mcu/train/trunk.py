@@ -37,8 +37,9 @@ class IntegerTrunk:
         """`graph` stands on `backbone`; `outputs` are tensors of it, or what heads make of them without parameters."""
         self.graph, self.backbone, self.outputs = graph, backbone, tuple(outputs)
         self.nodes = needed(graph.nodes, self.outputs)
-        inner = {t for node in self.nodes for t in (*node.inputs, node.output)}
-        self.recorded = frozenset(inner & set(backbone.tensors)) - {backbone.input}
+        of_heads = [node for node in self.nodes if node.output not in backbone.tensors]
+        read = {*self.outputs, *(tensor for node in of_heads for tensor in node.inputs)}
+        self.recorded = frozenset(read & set(backbone.tensors))
 
     @property
     def device(self) -> torch.device:
@@ -54,11 +55,6 @@ class IntegerTrunk:
         tensors = self.backbone.tensors
         codes = self.backbone.input_tensor.quant.codes(x.cpu().numpy())
         run = evaluate(self.backbone, codes, full=True, record=self.recorded)
-        wanted = {node_input for node in self._float_nodes() for node_input in node.inputs} | set(self.outputs)
-        given = {name: tensors[name].quant.reals(run.tensors[name]) for name in self.recorded if name in wanted}
+        given = {name: tensors[name].quant.reals(run.tensors[name]) for name in self.recorded}
         values = dict(walk_from(self.graph, given, self.outputs))
         return {name: torch.from_numpy(np.ascontiguousarray(values[name])) for name in self.outputs}
-
-    def _float_nodes(self) -> tuple[Node, ...]:
-        """What heads make of the backbone's tensors without parameters."""
-        return tuple(node for node in self.nodes if node.output not in self.backbone.tensors)

@@ -15,7 +15,7 @@ from ptee_mcu.exits.cuts import AttachPoint, alive_bytes, attach_points, taps_of
 from ptee_mcu.exits.heads import attach, find_head
 from ptee_mcu.graph import Graph, NodeLike, needed
 from ptee_mcu.isa import Isa
-from ptee_mcu.ops import Add, AvgPool2d, Concat, Dropout, Flatten, MaxPool2d
+from ptee_mcu.ops import Add, AvgPool2d, Concat, Dropout, Flatten, MaxPool2d, Reshape
 from ptee_mcu.plan.arena import lower_bound
 from ptee_mcu.plan.lifetimes import tensor_lifetimes, tensor_overlaps
 from ptee_mcu.plan.plan import Step
@@ -174,6 +174,15 @@ def test_a_pool_is_not_elementwise_even_where_it_keeps_the_shape() -> None:
     pooled = net.add(MaxPool2d(HW(3, 3), _SAME, Padding.same(1, 1)), stem)
     graph = net.graph(net.linear(net.add(AvgPool2d(HW(8, 8), HW(8, 8)), pooled), 3, 4))
     assert [tap.tensor for tap in taps_of(graph)] == [stem, pooled]
+
+
+def test_the_input_in_another_shape_is_a_point_and_no_tap() -> None:
+    net = Net((1, 48))
+    image = net.add(Reshape((1, 4, 4, 3)), "x")
+    stem = net.conv(image, 8, 3)
+    graph = net.graph(net.linear(net.add(AvgPool2d(HW(4, 4), HW(4, 4)), stem), 3, 8))
+    assert image in {point.tensor for point in attach_points(graph)}
+    assert [tap.tensor for tap in taps_of(graph)] == [stem]
 
 
 def test_exits_attach_to_every_tap() -> None:

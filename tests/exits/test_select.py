@@ -16,7 +16,7 @@ from ptee_mcu.exits.exhaustive import best_state
 from ptee_mcu.exits.outcomes import Outcomes, disagreement, exit_taken, make_outcomes, mean_cost
 from ptee_mcu.exits.problem import Problem, make_problem
 from ptee_mcu.exits.select import JointSelection, Selection, select, select_for
-from ptee_mcu.exits.subset import without_exits, without_quant_exits
+from ptee_mcu.exits.subset import idle_exits, without_exits, without_idle_exits, without_quant_exits
 from ptee_mcu.graph import forward
 from ptee_mcu.quant_graph import NEVER, OperatingPoint, verify_quant_graph
 from ptee_mcu.sim import evaluate
@@ -259,6 +259,31 @@ def test_the_int8_network_keeps_the_thresholds_and_answers_of_its_kept_exits() -
     assert before.labels is not None
     assert after.labels is not None
     assert np.array_equal(before.labels[1:], after.labels)
+
+
+CERTIFIED = OperatingPoint("p", (NEVER, 7), (1.0, 1.0, 0.4), 0.1, 0.05, delta=0.05, bound=0.09, cost=0.8)
+
+
+def test_an_exit_that_fires_at_no_point_leaves_with_all_that_was_certified_still_true() -> None:
+    graph = attached("pooled")
+    never = replace(CERTIFIED, name="never", thresholds=(NEVER, NEVER), reach=(1.0, 1.0, 1.0))
+    int8 = replace(quantized(graph), points=(CERTIFIED, never))
+    assert idle_exits(int8) == ("exit0",)
+    fewer = without_idle_exits(int8)
+    verify_quant_graph(fewer)
+    assert fewer.points[0] == replace(CERTIFIED, thresholds=(7,), reach=(1.0, 0.4))
+    assert fewer.points[1] == replace(never, thresholds=(NEVER,), reach=(1.0, 1.0))
+    x = int8.input_tensor.quant.codes(images(graph, 40))
+    before, after = evaluate(int8, x), evaluate(fewer, x)
+    assert np.array_equal(before.label, after.label)
+    assert np.array_equal(before.exit, after.exit + 1)
+
+
+def test_exits_that_all_fire_or_of_which_none_does_stay() -> None:
+    int8 = quantized(attached("pooled"))
+    assert without_idle_exits(int8) is int8  # no threshold was chosen
+    used = replace(int8, points=(CERTIFIED, replace(CERTIFIED, name="q", thresholds=(3, NEVER))))
+    assert without_idle_exits(used) is used
 
 
 def test_an_exit_that_is_not_there_cannot_be_kept() -> None:

@@ -22,6 +22,7 @@ TOLERANCE = 1e-4  # of the largest logit
 NETWORKS = """
 import keras, numpy as np, sys, tensorflow as tf
 from keras import layers
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 folder = sys.argv[1]
 keras.utils.set_random_seed(1)
 x = start = keras.Input((8, 7, 2))
@@ -52,6 +53,17 @@ def save(name, function, signature=True):
 save("lacking", tf.math.digamma)
 save("reading", lambda x: x * tf.cast(tf.strings.length(tf.io.read_file("/etc/hostname")), tf.float32))
 save("mute", tf.nn.relu, signature=False)
+
+def printed(x):
+    tf.print(x, output_stream=f"file://{folder}/printed.txt")
+    return x + 1
+
+save("printing", printed)
+save("hiding", tf.nn.relu)
+two = SavedModel.FromString(open(f"{folder}/hiding/saved_model.pb", "rb").read())
+two.meta_graphs.extend(SavedModel.FromString(open(f"{folder}/reading/saved_model.pb", "rb").read()).meta_graphs)
+two.meta_graphs[0].meta_info_def.tags[:] = ["other"]
+open(f"{folder}/hiding/saved_model.pb", "wb").write(two.SerializeToString())
 """
 
 # Runs the converter for one file after the other, which spares importing TensorFlow each time.
@@ -72,6 +84,8 @@ REFUSED = {
     "only.weights.h5": ("h5", "holds weights without a network"),
     "lacking": ("saved_model", "TensorFlow cannot convert it: TFLite lacks operations of it: Custom ops: Digamma"),
     "reading": ("saved_model", "its graph runs ReadFile"),
+    "hiding": ("saved_model", r"its saved_model\.pb holds 2 graphs, not one"),
+    "printing": ("saved_model", "its graph runs PrintV2"),
     "mute": ("saved_model", r"has no signature serving_default \(found: none\)"),
 }
 

@@ -122,7 +122,7 @@ def test_a_damaged_onnx_file_is_refused(tmp_path: Path) -> None:
 def test_a_name_that_is_not_text_is_refused(tmp_path: Path) -> None:
     path = saved(tmp_path, [helper.make_node("Sigmoid", ["x"], ["y"])])
     path.write_bytes(path.read_bytes().replace(b"Sigmoid", b"\xffigmoid"))
-    with pytest.raises(ModelError, match="has a name that is not text"):
+    with pytest.raises(ModelError, match="is damaged: a name in it is no text"):
         list_file(path)
 
 

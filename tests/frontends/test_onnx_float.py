@@ -66,7 +66,7 @@ def test_a_final_softmax_is_left_to_the_host(op: str, opset: int, axis: int, tmp
     assert found.graph is not None
     assert found.graph.softmax
     assert kinds(found.graph) == ["Linear"]
-    assert found.notes == (f"{op} (node 1, s) at the end is left to the host",)
+    assert found.notes == (f"{op} (node 1, s) at the end is left out; the host may apply it to the logits",)
 
 
 def test_nodes_without_use_are_never_looked_at(tmp_path: Path) -> None:

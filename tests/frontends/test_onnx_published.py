@@ -110,8 +110,11 @@ def test_what_is_left_out_of_a_published_network_is_noted() -> None:
     path = require_shared("models", "onnx", "kws_kai_jiang.onnx")
     found = load_onnx(path, "kws")
     assert found.notes == (
-        "Softmax (node 57, StatefulPartitionedCall/functional_1/dense/Softmax) at the end is left to the host",
-        "the input's conversion from float to codes is left to the host",
+        (
+            "Softmax (node 57, StatefulPartitionedCall/functional_1/dense/Softmax) at the end is left out; "
+            "the host may apply it to the logits"
+        ),
+        "QuantizeLinear of the float32 input is left out: inputs are int8 codes, scale 0.9765625, zero point 3",
     )
     assert found.quantized is not None
     assert found.quantized.softmax

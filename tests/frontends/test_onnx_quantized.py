@@ -250,3 +250,33 @@ def test_integer_inputs_need_no_conversion(kind: int, numpy_kind: npt.DTypeLike,
         assert network.preprocess is None
     expected = runtime(proto, given).astype(np.int64) - 128
     assert np.abs(logits(network, x).reshape(20, -1) - expected.reshape(20, -1)).max() <= 1
+
+
+@pytest.mark.parametrize(("output_dtype", "low"), [(TensorProto.INT8, 0), (TensorProto.UINT8, -128), (0, -128)])
+def test_codes_without_a_zero_point_are_of_the_type_that_output_dtype_says(
+    output_dtype: int, low: int, tmp_path: Path
+) -> None:
+    constants: dict[str, Array] = {"s": np.float32(SCALE)}
+    nodes = [
+        node("QuantizeLinear", ["x", "s"], ["q"], output_dtype=output_dtype),
+        node("DequantizeLinear", ["q", "s"], ["a"]),
+        integers("w", codes(6, 4), 0.01, constants),
+        node("Gemm", ["a", "w"], ["b"]),
+        *through_codes("b", "y", 0.1, 0, constants),
+    ]
+    network = quantized(model(nodes, (1, 6), constants, opset=21), tmp_path)
+    assert network.input_tensor.quant == Quant(float(np.float32(SCALE)), low)
+
+
+@pytest.mark.parametrize(("kind", "zero"), [(TensorProto.UINT8, -128), (TensorProto.INT8, 0)])
+def test_an_integer_input_that_is_moved_before_it_is_read_keeps_its_type(kind: int, zero: int, tmp_path: Path) -> None:
+    constants: dict[str, Array] = {"s": np.float32(SCALE)}
+    nodes = [
+        node("Flatten", ["x"], ["f"]),
+        node("DequantizeLinear", ["f", "s"], ["a"]),
+        integers("w", codes(90, 4), 0.01, constants),
+        node("Gemm", ["a", "w"], ["b"]),
+        *through_codes("b", "y", 0.1, 0, constants),
+    ]
+    network = quantized(model(nodes, MAP, constants, kind=kind), tmp_path)
+    assert network.input_tensor.quant == Quant(float(np.float32(SCALE)), zero)

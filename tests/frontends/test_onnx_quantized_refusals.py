@@ -5,6 +5,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import pytest
+from onnx import TensorProto
 from support.onnx_files import imported, integers, model, node, through_codes
 
 from ptee_mcu.errors import ModelError, UnsupportedOpError
@@ -53,6 +54,24 @@ def test_a_bias_that_exceeds_int32_is_refused(tmp_path: Path) -> None:
     nodes[3] = node("Gemm", ["a", "w", "c"], ["b"])
     with pytest.raises(ModelError, match="b: a bias does not fit int32"):
         imported(model(nodes, (1, 6), constants), tmp_path)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_float_values_that_are_not_finite_are_refused_between_integers(bad: float, tmp_path: Path) -> None:
+    constants: dict[str, Array] = {"c": np.full(4, bad, dtype=np.float32)}
+    nodes = plain(constants)
+    nodes[3] = node("Gemm", ["a", "w", "c"], ["b"])
+    with pytest.raises(ModelError, match="b: values of bias are NaN or infinite"):
+        imported(model(nodes, (1, 6), constants), tmp_path)
+
+
+@pytest.mark.parametrize("kind", [TensorProto.UINT8, TensorProto.INT8])
+def test_integers_that_are_read_as_numbers_and_then_quantized_are_refused(kind: int, tmp_path: Path) -> None:
+    constants: dict[str, Array] = {}
+    nodes = [node("Cast", ["x"], ["f"], to=TensorProto.FLOAT), *plain(constants)]
+    nodes[1] = node("QuantizeLinear", ["f", *nodes[1].input[1:]], list(nodes[1].output))
+    with pytest.raises(UnsupportedOpError, match=r"net: its input x of u?int8 is read as numbers, not as codes"):
+        imported(model(nodes, (1, 6), constants, kind=kind), tmp_path)
 
 
 def test_float_layers_between_quantized_ones_are_refused(tmp_path: Path) -> None:

@@ -34,6 +34,26 @@ UNSUPPORTED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
         lambda: model([node("Softmax", ["x"], ["y"], axis=2)], MAP),
         r"normalises dimension 2 of \(1, 3, 9, 7\)",
     ),
+    "a global pool over channels": (
+        lambda: model(
+            [node("Transpose", ["x"], ["t"], perm=[0, 2, 3, 1]), node("GlobalAveragePool", ["t"], ["y"])], (1, 3, 4, 5)
+        ),
+        r"GlobalAveragePool \(node 1, y\): reduces dimensions \[2, 3\] of \(1, 4, 5, 3\)",
+    ),
+    "resize that keeps the aspect ratio": (
+        lambda: one(
+            "Resize",
+            "",
+            "",
+            "s",
+            s=ints(1, 3, 18, 28),
+            keep_aspect_ratio_policy="not_larger",
+            opset=18,
+            coordinate_transformation_mode="asymmetric",
+            nearest_mode="floor",
+        ),
+        r"Resize \(node 0, y\): keeps the aspect ratio \(not_larger\)",
+    ),
     "another domain": (
         lambda: edited(small(), lambda p: setattr(p.graph.node[0], "domain", "com.microsoft")),
         r"Gemm \(node 0, y\): belongs to the domain 'com.microsoft'",

@@ -14,6 +14,7 @@ from support.torch_networks import assert_close, inputs, randomised, to_graph_la
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ptee_mcu.frontends.onnx.load import load_onnx
 from ptee_mcu.graph import Graph, forward
 from ptee_mcu.passes.fold import fold
 
@@ -79,7 +80,7 @@ NETWORKS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
 }  # fmt: skip
 
 
-def exported(module: nn.Module, shape: tuple[int, ...], opset: int, *, dynamo: bool) -> onnx.ModelProto:
+def exported(module: nn.Module, shape: tuple[int, ...], opset: int | None, *, dynamo: bool) -> onnx.ModelProto:
     module.eval()(torch.zeros(shape))  # a lazy layer takes its size from its first input
     randomised(module)
     stream = io.BytesIO()
@@ -111,12 +112,34 @@ def test_what_the_old_exporter_writes_answers_as_torch(
     assert_answers_alike(module, shape, exported(module, shape, opset, dynamo=False), tmp_path)
 
 
-@pytest.mark.skipif(find_spec("onnxscript") is None, reason="torch's new ONNX exporter needs onnxscript")
+needs_new_exporter = pytest.mark.skipif(
+    find_spec("onnxscript") is None, reason="torch's new ONNX exporter needs onnxscript"
+)
+
+
+@needs_new_exporter
 @pytest.mark.parametrize(("module", "shape"), NETWORKS.values(), ids=NETWORKS)
 def test_what_the_new_exporter_writes_answers_as_torch(
     module: nn.Module, shape: tuple[int, ...], tmp_path: Path
 ) -> None:
-    assert_answers_alike(module, shape, exported(module, shape, 20, dynamo=True), tmp_path)
+    assert_answers_alike(module, shape, exported(module, shape, None, dynamo=True), tmp_path)
+
+
+@needs_new_exporter
+def test_weights_that_the_new_exporter_writes_beside_the_model_are_read(tmp_path: Path) -> None:
+    module, x = Residual(), inputs(MAP)
+    randomised(module)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        batch = {0: torch.export.Dim("batch")}
+        torch.onnx.export(module, (x,), tmp_path / "net.onnx", dynamo=True, dynamic_shapes=(batch,))
+    assert (tmp_path / "net.onnx.data").is_file()
+    graph = load_onnx(tmp_path / "net.onnx", "net").graph
+    assert graph is not None
+    with torch.no_grad():
+        expected = module(x).numpy()
+    logits = graph.exits[-1].logits
+    assert_close(forward(graph, to_graph_layout(x), [logits])[logits], expected)
 
 
 @pytest.mark.parametrize("opset", [11, 14])

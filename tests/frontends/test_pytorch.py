@@ -16,6 +16,7 @@ from ptee_mcu.tensor import HW, Padding
 
 MAP = (1, 3, 8, 6)
 CHANNELS = torch.tensor([1.0, -2.0, 3.0]).reshape(3, 1, 1)
+WHOLE = torch.tensor(4)
 
 
 class Apply(nn.Module):
@@ -114,6 +115,7 @@ FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], int, list[str]]] = {
     "scaled": (lambda x: 0.5 * x, 3, ["Mul"]),
     "scaled in place": (lambda x: F.relu(x).mul_(2), 3, ["Clamp", "Mul"]),
     "divided": (lambda x: x / 3, 3, ["Mul"]),
+    "divided by a whole number that it keeps": (lambda x: x / WHOLE, 3, ["Mul"]),
     "scaled per channel": (lambda x: x * CHANNELS, 3, ["Mul"]),
     "cat on channels": (lambda x: torch.cat([F.relu(x), x], 1), 6, ["Clamp", "Concat"]),
     "cat on channels, counted from behind": (lambda x: torch.cat([x, x, x], -3), 9, ["Concat"]),

@@ -10,6 +10,7 @@ from ptee_mcu.frontends.pytorch import capture
 
 MAP = (1, 4, 8, 6)
 ROWS = torch.ones(8, 1)
+NUMBER = torch.ones(1, 1, 1, 1)
 SLOPES = torch.ones(192)
 TAPS = torch.ones(4, 2, 2, 2)
 
@@ -56,6 +57,18 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
         r"conv_transpose2d.*has a dilation of \[?1.*and 2 groups",
     ),
     "enlargement by a half": (lambda x: F.interpolate(x, size=(12, 6)), r"resizes 8x6 to 12x6"),
+    "enlargement by more than twice": (
+        lambda x: F.interpolate(x, scale_factor=(2.1, 2.0)),
+        r"resizes 8x6 to 16x12 by factors \(2\.1, 2\.0\)",
+    ),
+    "repeated gate, scaled": (
+        lambda x: x * (F.adaptive_avg_pool2d(x, 1).expand_as(x) * 2),
+        r"scales shape \(1, 4, 8, 6\) of 4 elements as \(1, 4, 8, 6\)",
+    ),
+    "more dimensions by a constant": (
+        lambda x: (x.mean((2, 3)) * NUMBER).view(1, 4, 1, 1),
+        r"scales shape \(1, 4\) of 4 elements as \(1, 1, 1, 4\)",
+    ),
     "sin": (torch.sin, r"aten\.sin\.default(.|\n)*hint: supported are conv2d, linear, "),
     "chunk": (lambda x: torch.cat(x.chunk(2, 1), 1), r"aten\.chunk\.default(.|\n)*channel splits and shuffles"),
     "channel shuffle": (shuffle, rf"aten\.view\.default {PLACE}reshapes \(1, 4, 8, 6\) to \(1, 2, 2, 8, 6\)"),

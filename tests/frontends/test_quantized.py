@@ -152,6 +152,10 @@ def test_pairs_spread_over_channels_or_stay() -> None:
 
 
 WRONG: dict[str, tuple[Callable[[], object], str]] = {
+    "layer too many": (
+        lambda: [b := _builder(), *[b.max_pool2d(f"pool{i}", "input", HW(1, 1), Steps()) for i in range(20_001)]],
+        "pool20000: is one layer more than the 20,000 that are built",
+    ),
     "no layer": (lambda: _builder().finish("input"), "net: no layer leads from the input to the output"),
     "two of a name": (
         lambda: [b := _builder(), *[b.max_pool2d("pool", "input", HW(1, 1), Steps()) for _ in range(2)]],

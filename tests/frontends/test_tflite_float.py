@@ -256,7 +256,7 @@ def test_a_final_softmax_is_left_out_and_noted(tmp_path: Path) -> None:
     )
     assert graph.softmax
     assert kinds(graph) == [Linear]
-    assert notes == ("the final softmax is left out; the host may apply it to the logits",)
+    assert notes == ("SOFTMAX (operator 1) at the end is left out; the host may apply it to the logits",)
 
 
 def test_weights_of_half_precision_and_of_eight_bits_become_float32(tmp_path: Path) -> None:

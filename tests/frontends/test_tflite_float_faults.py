@@ -70,7 +70,7 @@ FAULTY: dict[str, tuple[list[T], list[Op], str]] = {
     "more elements than there are": (
         [x(1, 4), whole([1, 5]), x(1, 5)],
         [Op("RESHAPE", [0, 1], [2])],
-        "another number of elements",
+        r"asks for the shape \(1, 5\) of 4 elements",
     ),
     "two open dimensions": ([x(1, 4), whole([-1, -1]), x(1, 4)], [Op("RESHAPE", [0, 1], [2])], "asks for the shape"),
     "a shape of reals": ([x(1, 4), w(2), x(1, 4)], [Op("RESHAPE", [0, 1], [2])], "not a few integers"),
@@ -178,3 +178,26 @@ def test_one_input_and_one_output_are_needed(
     steps = [Op("RELU", [0], [2]), Op("RELU", [0], [3])]
     with pytest.raises(ModelError, match=message):
         load(tmp_path, [IMAGE, IMAGE, IMAGE, IMAGE], steps, inputs=inputs, outputs=outputs)
+
+
+def test_weights_that_many_layers_share_have_a_limit_in_all(tmp_path: Path) -> None:
+    image, weights = (
+        x(1, 4096, 4096, 1),
+        T((1, 4096, 4096, 1), "FLOAT16", data=np.zeros((1, 4096, 4096, 1), np.float16)),
+    )
+    steps = [Op("CONV_2D", [0, 1], [i], CONV) for i in range(2, 12)]
+    steps.append(Op("CONCATENATION", range(2, 12), [12], {"Axis": 3}))
+    with pytest.raises(ModelError, match=r"operator 8 .*layers hold more than 536,870,912 B of parameters"):
+        load(tmp_path, [image, weights, *[x(1, 1, 1, 1)] * 10, x(1, 1, 1, 10)], steps)
+
+
+@pytest.mark.parametrize(
+    ("kind", "number", "message"),
+    [("DIV", 1e-42, "mul_1: 1 of 1 values of factor"), ("MUL", 3e38, "mul_1: 1 of 1 values of factor")],
+)
+def test_constants_that_overflow_are_refused_without_a_warning(
+    kind: str, number: float, message: str, tmp_path: Path
+) -> None:
+    constant = T((1,), "FLOAT32", data=np.array([number], np.float32))
+    with pytest.raises(ModelError, match=f"{message} are NaN or infinite"):
+        load(tmp_path, [x(1, 2), constant, x(1, 2), x(1, 2)], [Op(kind, [0, 1], [2]), Op("MUL", [2, 1], [3])])

@@ -147,17 +147,26 @@ def test_a_softmax_at_the_end_is_left_out_and_noted() -> None:
     found = load_tflite(require_shared("mlperf_tiny", "kws", "kws_ref_model.tflite"), "kws")
     assert found.quantized is not None
     assert found.quantized.softmax
-    assert found.notes == ("the SOFTMAX at the end (operator 12) is left out: the answer is its input",)
+    assert found.notes == ("SOFTMAX (operator 12) at the end is left out; the host may apply it to the logits",)
+
+
+def test_an_input_of_rows_becomes_an_image_of_one_row_and_is_noted(tmp_path: Path) -> None:
+    rows = T((1, 5, 3), **code(0.5, 3))
+    found = load_tflite(write(tmp_path / "net.tflite", [rows, rows], [Op("RELU", (0,), (1,))]), "net")
+    assert found.quantized is not None
+    assert found.quantized.input_tensor.shape == (1, 1, 5, 3)
+    note = "the input of shape (1, 5, 3) is taken as (1, 1, 5, 3): the same numbers in the same order"
+    assert found.notes == (note,)
 
 
 def test_float_borders_are_left_out_and_noted() -> None:
     found = load_tflite(require_shared("models", "mcunet", "mcunet_vww.tflite"), "vww")
     assert found.notes == (
         (
-            "the QUANTIZE of the float32 input (operator 0) is left out: inputs are int8 codes, scale 0.007839307, "
+            "QUANTIZE (operator 0) of the float32 input is left out: inputs are int8 codes, scale 0.007839307, "
             "zero point 0"
         ),
-        "the DEQUANTIZE at the end (operator 62) is left out: the answer is int8 codes, not float32",
+        "DEQUANTIZE (operator 62) at the end is left out: the answer is int8 codes, not float32",
     )
 
 
@@ -174,10 +183,10 @@ def test_a_uint8_input_becomes_an_exact_table(scale: float, zero: int, tmp_path:
     codes = reference(path, pixels, [1, 2])
     np.testing.assert_array_equal(found.quantized.input_codes(pixels), codes[1][0])
     np.testing.assert_array_equal(_answers(found.quantized, codes[1][0]), codes[2][0].reshape(1, -1))
-    assert [note.split(" (")[0] for note in found.notes] == [
-        "the QUANTIZE of the uint8 input",
-        "the QUANTIZE at the end",
-    ]
+    assert found.notes == (
+        "QUANTIZE (operator 0) of the uint8 input became the table of pixels to scale 0.5, zero point -128",
+        "QUANTIZE (operator 2) at the end is left out: the answer is int8 codes, not uint8",
+    )
 
 
 def test_a_pad_becomes_the_padding_of_the_convolution_behind_it(tmp_path: Path) -> None:

@@ -57,10 +57,13 @@ WRONG: dict[str, tuple[Make, str]] = {
     ),
     "zero point": (one_op("RELU", made=replace(IMAGE, zeros=(500,))), "t1: zero point 500 lies outside"),
     "axes": (one_op("MEAN", whole([7])), r"names axes \[7\] of \(1, 4, 4, 2\)"),
-    "many integers": (one_op("MEAN", whole(list(range(17)))), "has 17 values of int32 in t1, where a few integers"),
+    "many integers": (
+        one_op("MEAN", whole(list(range(17)))),
+        r"input 1 \(t1\) holds 17 values of int32, not a few integers",
+    ),
     "axes in float": (
         one_op("MEAN", T((1,), "FLOAT32", data=np.ones(1, np.float32))),
-        "has 1 values of float32 in t1",
+        r"input 1 \(t1\) holds 1 values of float32, not a few integers",
     ),
     "shape of nothing": (
         net(
@@ -69,7 +72,7 @@ WRONG: dict[str, tuple[Make, str]] = {
             Op("GATHER", (1, 2), (3,)),
             Op("RESHAPE", (0, 3), (4,)),
         ),
-        "operator 1 .GATHER., which makes t3, cannot be worked out: index 9 is out of bounds",
+        r"operator 1 .GATHER., which makes t3: it takes elements \[9\] of 4",
     ),
     "shape of many": (
         net(
@@ -78,7 +81,7 @@ WRONG: dict[str, tuple[Make, str]] = {
             Op("CONCATENATION", (1,) * 5, (2,), {"Axis": 0}),
             Op("RESHAPE", (0, 2), (3,)),
         ),
-        "makes 20 integers; at most 16 are worked out",
+        "operator 1 .CONCATENATION.*it joins constants of several dimensions, or too many",
     ),
     "output shape of a transposed convolution": (
         changed_case("transposed convolution", {3: {"data": np.array([1, 2], np.int32), "shape": (2,)}}),
@@ -90,7 +93,7 @@ WRONG: dict[str, tuple[Make, str]] = {
             {3: {"data": np.array([1, 1, 1, 1], np.int32)}},
             options={"Padding": 1, "StrideH": 3, "StrideW": 3},
         ),
-        "makes more than the output shape",
+        "operator 0 .TRANSPOSE_CONV.*does not make 1x1 of a 5x1 map",
     ),
     "sides of blocks": (one_op("SPACE_TO_BATCH_ND", whole([2, 2]), whole([-1, 0, 0, 0])), r"pads or crops by \(-1, 0"),
     "permutation": (one_op("TRANSPOSE", whole([0, 1, 1, 2])), r"permutes \(1, 4, 4, 2\) by \(0, 1, 1, 2\)"),
@@ -126,6 +129,49 @@ WRONG: dict[str, tuple[Make, str]] = {
     ),
     "cut outside": (one_op("SLICE", whole([0, 3, 0, 0]), whole([1, 2, 4, 2])), "out of .1, 4, 4, 2."),
     "size to enlarge to": (one_op("RESIZE_NEAREST_NEIGHBOR", whole([0, 8])), r"has the output size \(0, 8\)"),
+    "slopes in float": (
+        one_op("PRELU", T((2,), "FLOAT32", data=np.array([np.nan, 1], np.float32))),
+        "t1 is float32, not int8",
+    ),
+    "gate for a number without dimensions": (
+        net(
+            [T((1, 1), **code(0.5, 3)), T((), **code(0.5, 3)), T((1, 1), **code(0.5, 3))],
+            Op("RESHAPE", (0,), (1,)),
+            Op("MUL", (1, 0), (2,)),
+        ),
+        r"its inputs have the shapes \(\) and \(1, 1\)",
+    ),
+    "cut of a number without dimensions": (
+        net(
+            [
+                T((1, 1), **code(0.5, 3)),
+                T((), **code(0.5, 3)),
+                whole([1]),
+                whole([0]),
+                T((1,), "INT32"),
+                T((), **code(0.5, 3)),
+            ],
+            Op("RESHAPE", (0,), (1,)),
+            Op("STRIDED_SLICE", (2, 3, 3, 2), (4,)),  # nothing of a list
+            Op("SLICE", (1, 4, 4), (5,)),
+        ),
+        r"operator 2 .SLICE.*it cuts \(\) by steps of \[\]",
+    ),
+    "reshape to negative extents": (
+        net(
+            [T((1, 6), **code(0.5, 3)), whole([-2, -3]), T((1, 1), signature=(-1, -1), **code(0.5, 3))],
+            Op("RESHAPE", (0, 1), (2,)),
+        ),
+        r"it makes \(-2, -3\) of \(1, 6\)",
+    ),
+    "a row more than a transposed convolution makes": (
+        changed_case(
+            "transposed convolution",
+            {3: {"data": np.array([1, 90, 1, 1], np.int32)}},
+            options={"Padding": 0, "StrideH": 3, "StrideW": 3},
+        ),
+        "does not make 90x1 of a 5x1 map",
+    ),
     "window": (
         one_op("MAX_POOL_2D", Padding=1, FilterHeight=9, FilterWidth=1, StrideH=1, StrideW=1),
         "max_pool_2d_0: QMaxPool2d: kernel 9x1 .* exceeds the padded input 4x4",
@@ -153,4 +199,24 @@ def test_an_accumulator_that_could_exceed_int32_is_refused(tmp_path: Path) -> No
     tensors[2] = replace(tensors[2], data=np.full(out, 2**31 - 1, np.int32))
     path = write(tmp_path / "net.tflite", tensors, [replace(operators[0], inputs=(0, 1, 2))])
     with pytest.raises(QuantizationError, match=r"fully_connected_0: the accumulator of output channel \d can reach"):
+        load_tflite(path, "net")
+
+
+def test_weights_that_many_layers_share_have_a_limit_in_all(tmp_path: Path) -> None:
+    x, one = T((1, 2048, 2048, 1), **code(0.5, 3)), T((1, 1, 1, 1), **code(0.5, 3))
+    weights = T(x.shape, data=np.zeros(x.shape, np.int8), **code(0.1, 0))
+    convolve = {"Padding": 1, "StrideH": 1, "StrideW": 1}
+    operators = [Op("CONV_2D", (0, 1), (i,), convolve) for i in range(2, 20)]
+    operators.append(Op("CONCATENATION", range(2, 20), (20,), {"Axis": 3}))
+    path = write(tmp_path / "net.tflite", [x, weights, *[one] * 18, T((1, 1, 1, 18), **code(0.5, 3))], operators)
+    with pytest.raises(ModelError, match=r"operator 15 .*layers hold more than 67,108,864 B of constants"):
+        load_tflite(path, "net")
+
+
+def test_what_means_over_one_axis_hold_has_a_limit_in_all(tmp_path: Path) -> None:
+    x, row = T((1, 4096, 2, 2048), **code(0.5, 3)), T((1, 2, 2048), **code(0.5, 3))
+    operators = [Op("MEAN", (0, 1), (i,)) for i in range(2, 12)]
+    operators.append(Op("CONCATENATION", range(2, 12), (12,), {"Axis": 2}))
+    path = write(tmp_path / "net.tflite", [x, whole([1]), *[row] * 10, T((1, 2, 20_480), **code(0.5, 3))], operators)
+    with pytest.raises(ModelError, match=r"operator 7 \(MEAN\).*layers hold more than 67,108,864 B of constants"):
         load_tflite(path, "net")

@@ -26,6 +26,11 @@ REFUSED: dict[str, tuple[Make, str]] = {
         net([IMAGE] * 3, Op("SOFTMAX", (0,), (1,), {"Beta": 1.0}), Op("RELU", (1,), (2,))),
         "operator 0 .SOFTMAX., which makes t1, is not supported: an int8 softmax has no kernel",
     ),
+    "softmax with a temperature": (
+        one_op("SOFTMAX", source=T((1, 4), **code(0.5, 3)), made=T((1, 4), **code(0.5, 3)), Beta=0.5),
+        "operator 0 .SOFTMAX.*its beta is 0.5\n  hint: only 1 is supported",
+    ),
+    "softmax of pixels": (one_op("SOFTMAX", Beta=1.0), r"normalises the last axis of \(1, 4, 4, 2\)"),
     "float in the middle": (
         net(
             [IMAGE, T(IMAGE.shape, "FLOAT32"), T(IMAGE.shape, "FLOAT32"), IMAGE],

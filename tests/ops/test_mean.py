@@ -91,6 +91,7 @@ def test_a_mean_is_made_for_one_size() -> None:
         op.output_shape([(1, 3, 4, 2)])
 
 
-def test_a_sum_that_int32_does_not_hold_is_refused() -> None:
+@pytest.mark.parametrize("finest", [1e-5, 1e-12])
+def test_a_sum_that_int32_does_not_hold_is_refused(finest: float) -> None:
     with pytest.raises(QuantizationError, match=r"pool: the sum of a 2x2 map can reach \d+, above int32's 2147483647"):
-        QMean.of("pool", Quant(1000.0, 0), Quant(1e-5, 0), HW(2, 2), keep_dims=True)
+        QMean.of("pool", Quant(1000.0, 0), Quant(finest, 0), HW(2, 2), keep_dims=True)

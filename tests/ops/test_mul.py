@@ -156,6 +156,7 @@ def test_a_constant_factor_must_be_folded() -> None:
         Mul().quantize("scale", [FIRST], PRODUCT, {"factor": constant(2)})
 
 
-def test_an_output_scale_far_below_the_product_is_refused() -> None:
-    with pytest.raises(QuantizationError, match=r"gate: the product of the input scales is 2e\+04 times"):
-        Mul().quantize("gate", [Quant(2.0, 0), Quant(1.0, 0)], Quant(1e-4, 0), {})
+@pytest.mark.parametrize(("finest", "factor"), [(1e-4, r"2e\+04"), (1e-12, r"2e\+12"), (1.99999999999 / 2**14, "1.64")])
+def test_an_output_scale_far_below_the_product_is_refused(finest: float, factor: str) -> None:
+    with pytest.raises(QuantizationError, match=rf"gate: the product of the input scales is {factor}"):
+        Mul().quantize("gate", [Quant(2.0, 0), Quant(1.0, 0)], Quant(finest, 0), {})

@@ -238,6 +238,23 @@ def test_a_function_of_every_element_may_stand_between_flatten_and_linear() -> N
     assert_same_function(net, graph, folded)
 
 
+def test_a_constant_may_stand_between_flatten_and_linear() -> None:
+    net = Net((1, 6, 6, 3))
+    halved = net.add(Mul(), net.add(Flatten(), net.conv("x", 4, 3)), factor=np.array([0.5]))
+    graph = net.graph(net.linear(halved, 3, 144))
+    folded = fold(graph)
+    assert kinds(folded) == ["Conv2d", "Linear"]
+    assert_same_function(net, graph, folded)
+
+
+def test_a_constant_per_feature_of_a_flattened_map_is_refused() -> None:
+    net = Net((1, 2, 2, 3))
+    scaled = net.add(Mul(), net.add(Flatten(), "x"), factor=np.arange(12))
+    graph = net.graph(net.linear(scaled, 3, 12))
+    with pytest.raises(UnsupportedOpError, match="mul1: Mul on the flattened tensor of flatten0"):
+        fold(graph)
+
+
 def test_batch_norm_and_activation_fold_into_a_transposed_convolution() -> None:
     net = Net((1, 4, 4, 3))
     op = ConvTranspose2d(HW(2, 2), Padding(0, 1, 1, 0), HW(0, 1))

@@ -28,7 +28,8 @@ from ptee_mcu.sim import run
 from ptee_mcu.tensor import HW, Padding, window_shape
 
 IN_PLACE = {
-    "add", "avg_pool2d", "concat", "conv2d", "depthwise_conv2d", "max_pool2d", "mean", "reshape", "resize", "slice"
+    "add", "avg_pool2d", "concat", "conv2d", "depthwise_conv2d", "lookup", "max_pool2d", "mean", "mul", "prelu",
+    "reshape", "resize", "slice",
 }  # fmt: skip
 BOARD = boards.load("mps2_an386")
 PLACES = {"host": "mps2_an386", "mps2-an386": "mps2_an386", "mps3-an547": "mps3_an547"}

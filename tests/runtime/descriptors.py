@@ -124,6 +124,18 @@ class PRelu(Descriptor):
     )
 
 
+class Mean(Descriptor):
+    """ptee_mean_t."""
+
+    c_name = "ptee_mean_t"
+    _fields_ = (
+        _fields(c_uint32, "pixels")
+        + _fields(c_int32, "offset multiplier")
+        + _fields(c_uint16, "channels")
+        + _fields(c_int8, "shift output_offset")
+    )
+
+
 class Concat(Descriptor):
     """ptee_concat_t."""
 
@@ -161,6 +173,7 @@ ALL: tuple[type[Descriptor], ...] = (
     Lookup,
     Mul,
     PRelu,
+    Mean,
     Concat,
     Pad,
     Slice,
@@ -179,6 +192,7 @@ NO_SCRATCH_GETTER = {*WITHOUT_SCRATCH, "ptee_max_pool2d"}
 COPIES: dict[str, type[Descriptor]] = {
     "ptee_lookup": Lookup,
     "ptee_prelu": PRelu,
+    "ptee_mean": Mean,
     "ptee_concat": Concat,
     "ptee_pad": Pad,
     "ptee_slice": Slice,

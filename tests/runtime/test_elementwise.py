@@ -1,9 +1,9 @@
-"""Tables, products and slopes against their documented arithmetic, for every code and every pair of codes."""
+"""Tables, products, slopes and rescaled sums against their documented arithmetic, for every code and pair of codes."""
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from runtime.descriptors import Lookup, Mul, PRelu
+from runtime.descriptors import Lookup, Mean, Mul, PRelu
 from runtime.native import Int8, Runtime
 from runtime.test_add import CODES, A, B
 
@@ -132,3 +132,27 @@ def test_lookup_writes_the_code_of_every_byte(runtime: Runtime, count: int) -> N
     np.testing.assert_array_equal(found, table[codes.view(np.uint8)])
     runtime.into("ptee_lookup", Lookup(table=table, count=count), codes)
     np.testing.assert_array_equal(codes, found)
+
+
+SHIFTS = range(-31, 24)
+
+
+@pytest.mark.parametrize("shift", SHIFTS)
+def test_a_sum_of_any_size_is_rescaled_by_the_documented_arithmetic(runtime: Runtime, shift: int) -> None:
+    rng = np.random.default_rng(shift + 31)
+    limit = ((1 << 31) - 1 >> max(shift, 0)) - 128  # of a sum, so that it still fits int32 once it is shifted
+    for multiplier in (1 << 30, (1 << 31) - 1, int(rng.integers(1 << 30, 1 << 31)), int(rng.integers(1 << 20))):
+        for code in (0, 1, -1, *rng.integers(-140, 140, 5).tolist()):  # about where the outputs lie
+            offset = min(max(code * 2 ** (31 - shift) // max(multiplier, 1), -limit), limit)
+            op = Mean(pixels=1, offset=offset, multiplier=multiplier, channels=256, shift=shift, output_offset=-7)
+            wanted = np.clip(requantize(CODES.astype(np.int64) + offset, multiplier, shift) - 7, -128, 127)
+            np.testing.assert_array_equal(runtime.copy("ptee_mean", op, CODES, BEFORE), wanted)
+
+
+@pytest.mark.parametrize("pixels", [1, 2, 5])
+def test_a_mean_may_overwrite_what_it_averages(runtime: Runtime, pixels: int) -> None:
+    maps = np.random.default_rng(pixels).integers(-128, 128, (pixels, 7), dtype=np.int8)
+    op = Mean(pixels=pixels, offset=3 * pixels, multiplier=1 << 30, channels=7, shift=-1, output_offset=2)
+    wanted = np.clip(requantize(maps.sum(axis=0, dtype=np.int64) + 3 * pixels, 1 << 30, -1) + 2, -128, 127)
+    runtime.into("ptee_mean", op, maps)
+    np.testing.assert_array_equal(maps[0], wanted)

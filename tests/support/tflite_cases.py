@@ -112,7 +112,7 @@ def transpose_conv(chance: Chance) -> Net:
         within(chance, 0, 1),
     )
     size = tuple(
-        e * s if padding == 0 else (e - 1) * s + k + within(chance, 0, s - 1)
+        e * s - within(chance, 0, s - 1) if padding == 0 else (e - 1) * s + k + within(chance, 0, s - 1)
         for e, s, k in zip((h, w), stride, kernel, strict=True)
     )
     x, weights, bias, scale = _layer(chance, (1, h, w, channels), (out, *kernel, channels), 0, kernel[0] * channels)

@@ -40,7 +40,7 @@ class Op:
     inputs: Sequence[int]
     outputs: Sequence[int]
     options: Mapping[str, Value] = field(default_factory=dict)
-    table: str | None = None  # another than its kind's
+    table: str | None = None  # another than its kind's; "": none
     custom: str = ""
 
 
@@ -183,7 +183,7 @@ def _code(b: Any, kind: str, custom: str) -> Any:
 
 
 def _operator(b: Any, o: Op, code_index: int) -> Any:
-    table = o.table or (DECODERS[o.kind].table if o.kind in DECODERS else None)
+    table = (DECODERS[o.kind].table if o.kind in DECODERS else "") if o.table is None else o.table
     options = _options(b, table, o.options) if table else None
     inputs = _ints(b, tflite.OperatorStartInputsVector, o.inputs)
     outputs = _ints(b, tflite.OperatorStartOutputsVector, o.outputs)

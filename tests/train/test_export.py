@@ -70,7 +70,7 @@ class Scaled(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         flat = self.own(0.5 * self.one(self.conv(x))).flatten(1)
-        return self.fc(nn.functional.silu(flat))  # type: ignore[no-any-return]
+        return self.fc(nn.functional.silu(flat / 2))  # type: ignore[no-any-return]
 
 
 DECODER = nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.ConvTranspose2d(4, 5, (3, 2), 2), nn.Flatten(), nn.Linear(930, 2))

@@ -72,6 +72,7 @@ def _add_bias(call: Call, tensor: str, shift: Param) -> None:
     """Puts `shift` into the layer that makes `tensor`; integers stay where there was no bias before."""
     node, codes = call.trace.nodes[tensor], call.trace.codes[tensor]
     channels = call.trace.shapes[tensor][-1]
+    call.trace.spend(call.node.place, channels)
     before = node.params.get("bias", np.zeros((), dtype=np.float32))
     bias = readonly(np.broadcast_to(before + shift.values, (channels,)), np.float32)
     if shift.codes is not None and "bias" not in node.params and shift.codes.integers.size == channels:

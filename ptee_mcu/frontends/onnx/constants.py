@@ -1,6 +1,6 @@
-"""Subgraphs of constants (shape arithmetic, mostly), evaluated by onnx's reference operators within a memory bound."""
+"""Subgraphs of constants (shape arithmetic, mostly), evaluated by onnx's reference operators within a bound."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 
 import numpy as np
@@ -8,11 +8,11 @@ import onnx
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
-from ptee_mcu.errors import ModelError
+from ptee_mcu.errors import ModelError, PteeError
 from ptee_mcu.frontends.onnx.model import Array, OnnxNode
 from ptee_mcu.tensor import readonly
 
-MOST_ELEMENTS = 1 << 24  # of a result that is larger than what it is made of
+_NOTHING = np.zeros(0, dtype=np.float32)
 # Results no larger than all inputs together.
 _SAME_SIZE = frozenset(
     {
@@ -31,12 +31,20 @@ _BY_VALUE = frozenset({"ConstantOfShape", "Expand", "Gather", "Range", "Tile"})
 FOLDABLE = _SAME_SIZE | _BROADCAST | _BY_VALUE
 
 
-def evaluate(node: OnnxNode, inputs: Sequence[Array | None], opset: int) -> tuple[Array, ...]:
-    """What `node` makes of constants; an input that is left out is None.
+def evaluate(
+    node: OnnxNode, inputs: Sequence[Array | None], opset: int, spend: Callable[[str, int], None]
+) -> tuple[Array, ...]:
+    """What `node` makes of constants, by output; an input that is left out is None, an output an empty array.
+
+    Args:
+        node: what to compute.
+        inputs: what it reads.
+        opset: of the model.
+        spend: told the node's place and how many elements it may make, before it does; raises where these are too many.
 
     Raises:
         UnsupportedOpError: where the operator is none of those that fold.
-        ModelError: where the result would be too large, or onnx's reference refuses the node.
+        ModelError: where onnx's reference refuses the node, or it makes text or numbers of an unusual type.
     """
     if node.op_type not in FOLDABLE:
         raise node.refuse(
@@ -52,23 +60,26 @@ def evaluate(node: OnnxNode, inputs: Sequence[Array | None], opset: int) -> tupl
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
     feeds = {name: array for name, array in zip(node.inputs, inputs, strict=True) if name}
     try:
-        size = _bound(node, [array for array in inputs if array is not None])
+        spend(node.place, _bound(node, [array for array in inputs if array is not None]))
         with np.errstate(all="ignore"):  # the finite check of the weights says what went wrong, and where
-            results = ReferenceEvaluator(model).run(None, feeds) if size <= MOST_ELEMENTS else []
+            results = [np.asarray(result) for result in ReferenceEvaluator(model).run(None, feeds)]
+    except PteeError:
+        raise
     except Exception as error:  # the reference operators raise whatever numpy raises
         raise ModelError(f"{node.place}: cannot be computed from its constants: {error}") from error
-    if size > MOST_ELEMENTS:
-        raise ModelError(f"{node.place}: makes {size} elements of constants; the limit is {MOST_ELEMENTS}")
-    return tuple(readonly(result, np.asarray(result).dtype) for result in results)
+    if strange := [result.dtype for result in results if result.dtype.kind not in "fiub"]:
+        raise ModelError(f"{node.place}: makes constants of type {strange[0]}, which are not supported")
+    made = iter(results)
+    return tuple(readonly(array, array.dtype) for name in node.outputs for array in [next(made) if name else _NOTHING])
 
 
 def _bound(node: OnnxNode, inputs: Sequence[Array]) -> int:
-    """No result has more elements than this; 0 for those that are no larger than the inputs."""
+    """No result has more elements than this, and no more are looked at to make it."""
     op = node.op_type
     if op in _BROADCAST:
         return prod(np.broadcast_shapes(*(array.shape for array in inputs)))
     if op not in _BY_VALUE:
-        return 0
+        return 1 if op in ("Shape", "Size") else sum(array.size for array in inputs)
     numbers = [[float(value) for value in array.ravel()] for array in inputs if array.size <= 64]
     if op == "ConstantOfShape":
         size = prod(numbers[0])

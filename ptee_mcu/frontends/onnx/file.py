@@ -33,12 +33,10 @@ def read_onnx(path: Path) -> OnnxModel:
         ModelError: where the file is damaged, too large, of an unknown opset, or not of one input and one output.
         UnsupportedOpError: where a node belongs to no standard domain.
     """
-    proto = _parsed(path)
+    proto = parsed(path)
     opset = _opset(path, proto)
-    proto = inlined(proto, MOST_NODES)
     if len(proto.graph.node) > MOST_NODES:
         raise ModelError(f"{path}: has {len(proto.graph.node)} nodes; the limit is {MOST_NODES}")
-    _require_text(path, proto)
     inline_external(proto, path.parent, MOST_BYTES)
     for index, node in enumerate(proto.graph.node):
         _require_standard(OnnxNode(index, node))
@@ -46,7 +44,12 @@ def read_onnx(path: Path) -> OnnxModel:
     return _model(path, proto, opset)
 
 
-def _parsed(path: Path) -> onnx.ModelProto:
+def parsed(path: Path) -> onnx.ModelProto:
+    """What the file at `path` says, its own functions inlined; nothing more is checked than that names are text.
+
+    Raises:
+        ModelError: where it cannot be read, is damaged, or is too large, by itself or with its functions inlined.
+    """
     try:
         size = path.stat().st_size
         if size > MOST_BYTES:
@@ -59,6 +62,11 @@ def _parsed(path: Path) -> onnx.ModelProto:
         proto.ParseFromString(data)
     except Exception as error:  # protobuf's own class of error has changed its place over releases
         raise ModelError(f"{path}: is no ONNX file, or a damaged one: {error}") from error
+    try:
+        proto = inlined(proto, MOST_NODES, MOST_BYTES)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error.args[0]}") from error
+    _require_text(path, proto)
     return proto
 
 
@@ -76,12 +84,13 @@ def _opset(path: Path, proto: onnx.ModelProto) -> int:
 def _require_text(path: Path, proto: onnx.ModelProto) -> None:
     """Names that are no UTF-8 arrive as bytes, which mix with no text."""
     graph = proto.graph
-    tensors = (*graph.initializer, *(a.t for node in graph.node for a in node.attribute if a.HasField("t")))
+    attributes = [attribute for node in graph.node for attribute in node.attribute]
+    tensors = (*graph.initializer, *(tensor for a in attributes for tensor in (a.t, *a.tensors)))
     names = [named.name for named in (*tensors, *graph.input, *graph.output)]
     names += [t for n in graph.node for t in (n.name, n.op_type, n.domain, *n.input, *n.output)]
     names += [text for tensor in tensors for entry in tensor.external_data for text in (entry.key, entry.value)]
     names += [dim.dim_param for value in graph.input for dim in value.type.tensor_type.shape.dim]
-    names += [attribute.name for node in graph.node for attribute in node.attribute]
+    names += [attribute.name for attribute in attributes]
     if not all(isinstance(name, str) for name in names):
         raise ModelError(f"{path}: is damaged: a name in it is no text")
 

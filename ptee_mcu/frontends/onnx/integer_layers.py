@@ -8,9 +8,9 @@ import numpy.typing as npt
 from ptee_mcu.errors import ModelError, UnsupportedOpError
 from ptee_mcu.frontends.onnx.trace import Codes
 from ptee_mcu.frontends.quantized import QuantBuilder
-from ptee_mcu.frontends.quantized_weights import Clamp8, Product, Steps, Weights
+from ptee_mcu.frontends.quantized_weights import Clamp8, Steps, Weights
 from ptee_mcu.graph import Node
-from ptee_mcu.ops import Activation, AvgPool2d, Conv2d, ConvTranspose2d, QConvTranspose2d, QMean
+from ptee_mcu.ops import Activation, AvgPool2d, Conv2d, ConvTranspose2d, QMean
 from ptee_mcu.tensor import HW, INT8_MAX, INT8_MIN, Int32, Quant, readonly
 
 _SAME_SCALE = 1e-5  # relative: a bias scale that is stored as float32 of a product of two
@@ -34,7 +34,8 @@ def product(
             return builder.depthwise_conv2d(node.name, source, quant, turned, steps, clamp)
         return builder.conv2d(node.name, source, quant, weights, steps, clamp)
     if isinstance(op, ConvTranspose2d):
-        return _transposed(builder, node, op, weights, clamp, source, quant)
+        steps = Steps(op.stride, op.padding)
+        return builder.transposed_conv2d(node.name, source, quant, weights, steps, op.output_padding, clamp)
     if weights.scales.size == 1:
         return builder.fully_connected(node.name, source, quant, weights, clamp)
     # One scale per output: a 1x1 convolution, which has a rescale pair for each.
@@ -75,29 +76,10 @@ def _bias(node: Node, codes: Mapping[str, Codes], steps: npt.NDArray[np.float64]
         reals = node.params["bias"].astype(np.float64) if own is None else (own.integers * own.scale)
         integers = np.rint(reals / steps)
     limits = np.iinfo(np.int32)
-    if np.any(integers < limits.min) or np.any(integers > limits.max):
+    if not np.all((integers >= limits.min) & (integers <= limits.max)):
         raise ModelError(f"{node.name}: a bias does not fit int32")
     bias: Int32 = readonly(integers, np.int32)
     return bias
-
-
-def _transposed(
-    builder: QuantBuilder, node: Node, op: ConvTranspose2d, weights: Weights, clamp: Clamp8, source: str, quant: Quant
-) -> str:
-    own = Product.of(node.name, builder.quant(source), quant, weights, axis=0)
-    twin = QConvTranspose2d(
-        weights=own.weights,
-        bias=own.bias,
-        requant=own.requant,
-        input_offset=-builder.quant(source).zero_point,
-        output_offset=quant.zero_point,
-        stride=op.stride,
-        padding=op.padding,
-        output_padding=op.output_padding,
-        act_min=clamp.low,
-        act_max=clamp.high,
-    )
-    return builder.add_node(node.name, twin, [source], quant)
 
 
 def mean(builder: QuantBuilder, node: Node, op: AvgPool2d, act: Activation, source: str, quant: Quant) -> str:

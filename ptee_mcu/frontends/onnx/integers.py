@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from ptee_mcu.errors import UnsupportedOpError
+from ptee_mcu.errors import ModelError, UnsupportedOpError
 from ptee_mcu.frontends.onnx.integer_layers import mean, product
+from ptee_mcu.frontends.onnx.model import OnnxModel
 from ptee_mcu.frontends.onnx.trace import Trace
 from ptee_mcu.frontends.onnx.walk import INPUT
 from ptee_mcu.frontends.quantized import QuantBuilder
@@ -31,6 +32,7 @@ from ptee_mcu.ops import (
 from ptee_mcu.quant_graph import QuantGraph
 from ptee_mcu.tensor import INT8_MAX, INT8_MIN, Float, Int8, Quant, readonly
 
+_COPIES = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze", "Shape", "Size"})
 Function = Callable[[Float], Float]
 
 
@@ -48,6 +50,11 @@ def quant_graph(trace: Trace, output: str, name: str, *, softmax: bool) -> Quant
         raise UnsupportedOpError(
             f"{name}: its input is not quantized before the first layer reads it",
             hint="quantize the whole network, its input included",
+        )
+    if trace.model.input_dtype.kind in "iu" and not _reads_codes(trace.model):
+        raise UnsupportedOpError(
+            f"{name}: its input {trace.model.input} of {trace.model.input_dtype} is read as numbers, not as codes",
+            hint="put a DequantizeLinear behind the input, or make the input float32",
         )
     builder = QuantBuilder.start(name, INPUT, trace.shapes[INPUT], code)
     work = _Integers(trace, builder, readers, output)
@@ -77,6 +84,17 @@ def _input_code(trace: Trace, readers: Mapping[str, list[Node]]) -> Quant | None
     return trace.quants[tensor]
 
 
+def _reads_codes(model: OnnxModel) -> bool:
+    """True where, but for copies, DequantizeLinear alone reads the input."""
+    reached = {model.input}
+    for node in model.nodes:
+        if reached.intersection(node.inputs[:1]) and node.op_type != "DequantizeLinear":
+            if node.op_type not in _COPIES:
+                return False
+            reached.update(node.outputs)
+    return True
+
+
 def _pixel_table(channels: int) -> Int8:
     """The int8 code of each uint8 code: 128 less."""
     codes: Int8 = readonly(np.repeat(np.arange(INT8_MIN, INT8_MAX + 1)[:, None], channels, axis=1), np.int8)
@@ -95,6 +113,9 @@ class _Integers:
 
     def add(self, node: Node) -> None:
         """The int8 twin of `node`, with the activation behind it."""
+        for role, array in node.params.items():
+            if not np.all(np.isfinite(array)):
+                raise ModelError(f"{node.name}: values of {role} are NaN or infinite")
         if node.output in self.at:  # an activation that its producer has taken in
             return
         sources = [self.at[tensor] for tensor in node.inputs]

@@ -104,6 +104,8 @@ def matmul(call: Call) -> Value:
 def _product(call: Call, weight: Param, bias: Param | None) -> Value:
     """X @ weight.T + bias; the columns of `weight` follow the graph's order of a flattened feature map."""
     x = call.value()
+    if not x.shape:
+        raise ModelError(f"{call.node.place}: multiplies one number without dimensions by a matrix")
     rows, features = x.shape[:-1], x.shape[-1]
     if features != weight.values.shape[1]:
         raise ModelError(f"{call.node.place}: {features} features times a matrix of {weight.values.shape[1]} rows")

@@ -5,20 +5,17 @@ from math import prod
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
 
 from ptee_mcu.errors import ModelError
 from ptee_mcu.frontends.listing import UNKNOWN, Border, Listing, at_the_end, count_ops
 from ptee_mcu.frontends.onnx.constants import FOLDABLE
-from ptee_mcu.frontends.onnx.file import MOST_BYTES, MOST_ELEMENTS, MOST_NODES
-from ptee_mcu.frontends.onnx.functions import inlined
+from ptee_mcu.frontends.onnx.file import MOST_ELEMENTS, parsed
 from ptee_mcu.frontends.onnx.ops import CONVERTERS, HINTS
+from ptee_mcu.frontends.onnx.tail import BEHIND, SOFTMAX
 
 _CODES = frozenset({"QuantizeLinear", "DequantizeLinear"})  # whose second and third inputs are scale and zero point
 _MAKES_CONSTANTS = frozenset({"Constant", "Shape", "Size"})
-_LEFT_OUT = frozenset(  # where they end the network
-    {"Cast", "DequantizeLinear", "Flatten", "Identity", "LogSoftmax", "QuantizeLinear", "Reshape", "Softmax", "Squeeze"}
-)
+_LEFT_OUT = SOFTMAX | BEHIND  # where they end the network
 
 
 def list_onnx(path: Path) -> Listing:
@@ -27,17 +24,7 @@ def list_onnx(path: Path) -> Listing:
     Raises:
         ModelError: where it is damaged or too large.
     """
-    try:
-        size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise ModelError(f"{path}: has {size} B; the limit is {MOST_BYTES} B")
-        proto = inlined(onnx.ModelProto.FromString(path.read_bytes()), MOST_NODES)
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
-    except DecodeError as error:
-        raise ModelError(f"{path}: is no ONNX file, or a damaged one: {error}") from error
-    graph = proto.graph
-    _require_text(path, graph)
+    graph = parsed(path).graph
     held = {tensor.name for tensor in graph.initializer}
     codes = {name for node in graph.node if node.op_type in _CODES for name in node.input[1:]}
     sizes = {tensor.name: _size(path, tensor) for tensor in graph.initializer}
@@ -50,14 +37,6 @@ def list_onnx(path: Path) -> Listing:
         sum(nbytes for _, nbytes in sizes.values()),
         None,
     )
-
-
-def _require_text(path: Path, graph: onnx.GraphProto) -> None:
-    """Names that are no UTF-8 arrive as bytes, which sort and join with no text."""
-    names = [t for node in graph.node for t in (node.op_type, node.domain, *node.input, *node.output)]
-    names += [named.name for named in (*graph.initializer, *graph.input, *graph.output)]
-    if not all(isinstance(name, str) for name in names):
-        raise ModelError(f"{path}: is damaged: an operator or a tensor has a name that is not text")
 
 
 def _ops(graph: onnx.GraphProto) -> Iterator[tuple[str, str]]:

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 from ptee_mcu.errors import ModelError
-from ptee_mcu.frontends.imported import Imported
+from ptee_mcu.frontends.imported import Imported, codes_note, softmax_note
 from ptee_mcu.frontends.onnx import layout
 from ptee_mcu.frontends.onnx.file import read_onnx
 from ptee_mcu.frontends.onnx.integers import quant_graph
-from ptee_mcu.frontends.onnx.model import OnnxNode
 from ptee_mcu.frontends.onnx.tail import final_softmax, require_over_classes
 from ptee_mcu.frontends.onnx.trace import Trace, Value
 from ptee_mcu.frontends.onnx.walk import INPUT, walk
@@ -28,11 +27,15 @@ def load_onnx(path: Path, name: str) -> Imported:
     if softmax is not None:
         require_over_classes(softmax, output, model.opset)
     _require_logits(trace, output, name)
-    notes = _notes(trace, softmax)
+    notes = [] if softmax is None else [softmax_note(softmax.place)]
     if trace.quants:
         quantized = quant_graph(trace, output.tensor, name, softmax=softmax is not None)
-        return Imported(quantized=quantized, notes=notes)
-    return Imported(graph=_graph(trace, output, name, softmax=softmax is not None), notes=notes)
+        if model.input_dtype == "float32":
+            notes.append(codes_note("QuantizeLinear", quantized.input_tensor.quant))
+        return Imported(quantized=quantized, notes=tuple(notes))
+    if any(trace.codes.values()):
+        notes.append("its weights are quantized, its activations are not: they became float again")
+    return Imported(graph=_graph(trace, output, name, softmax=softmax is not None), notes=tuple(notes))
 
 
 def _graph(trace: Trace, output: Value, name: str, *, softmax: bool) -> Graph:
@@ -50,12 +53,3 @@ def _require_logits(trace: Trace, output: Value, name: str) -> None:
             f"{name}: its output of shape {output.shape} holds no logits",
             hint="end the network in a fully connected layer or a global pool, so that it answers (1, classes)",
         )
-
-
-def _notes(trace: Trace, softmax: OnnxNode | None) -> tuple[str, ...]:
-    notes = [] if softmax is None else [f"{softmax.place} at the end is left to the host"]
-    if trace.quants and trace.model.input_dtype == "float32":
-        notes.append("the input's conversion from float to codes is left to the host")
-    if not trace.quants and any(trace.codes.values()):
-        notes.append("its weights are quantized, its activations are not: they became float again")
-    return tuple(notes)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -12,6 +13,7 @@ from ptee_mcu.errors import ModelError, UnsupportedOpError
 from ptee_mcu.tensor import Shape
 
 Array: TypeAlias = npt.NDArray[Any]
+_READABLE = 200  # characters of a name in a message
 _KINDS = onnx.AttributeProto
 
 
@@ -45,7 +47,8 @@ class OnnxNode:
     @property
     def place(self) -> str:
         """Operator, place and name, for messages."""
-        return f"{self.op_type} (node {self.index}, {self.proto.name or next(iter(self.outputs), '')})"
+        name = self.proto.name or next(iter(self.outputs), "")
+        return f"{self.op_type} (node {self.index}, {name[:_READABLE]})"
 
     def has(self, name: str) -> bool:
         """True where the attribute `name` is given."""
@@ -64,6 +67,8 @@ class OnnxNode:
     def real(self, name: str, default: float) -> float:
         """The attribute `name`, a float."""
         found = self._attribute(name, _KINDS.FLOAT)
+        if found is not None and not isfinite(found.f):
+            raise ModelError(f"{self.place}: attribute {name} is {found.f}")
         return default if found is None else float(found.f)
 
     def text(self, name: str, default: str) -> str:

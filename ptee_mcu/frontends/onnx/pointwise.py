@@ -33,9 +33,9 @@ def limit(call: Call) -> Value:
     known = [call.given(i) for i in range(len(call.node.inputs))]
     values = [found for found in known if isinstance(found, Value)]
     numbers = [found for found in known if isinstance(found, Param)]
-    if len(values) != 1 or len(known) != 2 or numbers[0].values.size != 1:
+    if len(values) != 1 or len(numbers) != 1 or len(known) != 2:
         raise call.refuse("compares tensors with each other", "only one tensor and one number are supported")
-    bound = float(numbers[0].values.ravel()[0])
+    bound = call.number(numbers[0], "limit")
     act = Activation(max=bound) if call.node.op_type == "Min" else Activation(min=bound)
     return call.emit(Clamp(act), values[0])
 

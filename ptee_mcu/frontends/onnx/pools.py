@@ -1,5 +1,7 @@
 """ONNX pools, means over height and width, and nearest-neighbour enlargement as graph nodes."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ptee_mcu.errors import ModelError
@@ -50,12 +52,18 @@ def _window(call: Call, tensor: str, letters: str) -> Window:
 
 def global_average(call: Call) -> Value:
     """AvgPool2d over all of H and W."""
-    return _over(call, call.value(), "HW", AvgPool2d)
+    return _global(call, AvgPool2d)
 
 
 def global_max(call: Call) -> Value:
     """MaxPool2d over all of H and W."""
-    return _over(call, call.value(), "HW", MaxPool2d)
+    return _global(call, MaxPool2d)
+
+
+def _global(call: Call, kind: type[AvgPool2d | MaxPool2d]) -> Value:
+    """Every dimension behind the second is pooled, whatever it holds."""
+    x = call.value()
+    return _over(call, x, range(2, len(x.shape)), kind)
 
 
 def reduce_mean(call: Call) -> Value:
@@ -77,20 +85,20 @@ def _reduced(call: Call, kind: type[AvgPool2d | MaxPool2d]) -> Value:
     chosen = {axis % rank for axis in axes or range(rank) if -rank <= axis < rank}
     if len(chosen) != len(axes or range(rank)):
         raise ModelError(f"{call.node.place}: axes {axes} of {rank} dimensions")
-    over = "".join(x.dims[axis] for axis in chosen)
-    if "C" in over or 0 in chosen:
-        raise call.refuse(
-            f"reduces dimensions {sorted(chosen)} of {x.shape}", "only height and width can be reduced, not channels"
-        )
-    pooled = _over(call, x, over, kind)
+    pooled = _over(call, x, sorted(chosen), kind)
     if keep:
         return pooled
     left = [i for i in range(rank) if i not in chosen]
     return Value(pooled.tensor, tuple(pooled.shape[i] for i in left), tuple(pooled.dims[i] for i in left))
 
 
-def _over(call: Call, x: Value, axes: str, kind: type[AvgPool2d | MaxPool2d]) -> Value:
-    """`x` pooled over all of `axes`, which become one element each."""
+def _over(call: Call, x: Value, chosen: Sequence[int], kind: type[AvgPool2d | MaxPool2d]) -> Value:
+    """`x` pooled over all of the dimensions `chosen`, which become one element each."""
+    axes = "".join(x.dims[i] for i in chosen)
+    if "C" in axes or 0 in chosen:
+        raise call.refuse(
+            f"reduces dimensions {list(chosen)} of {x.shape}", "only height and width can be reduced, not channels"
+        )
     size = layout.extents(call.trace.shapes[x.tensor])
     used = [axis for axis in axes if size[axis] > 1]
     if any(axis in dim and len(dim) > 1 and not set(dim) <= set(used) for axis in used for dim in x.dims):
@@ -130,6 +138,9 @@ def _factors(call: Call, x: Value) -> tuple[float, ...]:
         scales = call.param(2, "scales").values
     else:
         scales = np.asarray(sizes) / np.asarray(x.shape) if len(sizes) == len(x.shape) else np.zeros(0)
+    policy = call.node.text("keep_aspect_ratio_policy", "stretch")
+    if policy != "stretch":
+        raise call.refuse(f"keeps the aspect ratio ({policy})", "export it with one factor per dimension")
     if scales.ndim != 1 or scales.size != len(x.shape) or call.node.has("axes"):
         raise call.refuse(f"has scales of shape {scales.shape}", f"one per dimension of {x.shape} is supported")
     return tuple(float(scale) for scale in scales)

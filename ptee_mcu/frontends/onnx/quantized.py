@@ -1,6 +1,7 @@
 """QuantizeLinear and DequantizeLinear: the codes of tensors and the integers behind constants, noted in the trace."""
 
 import numpy as np
+import onnx
 
 from ptee_mcu.errors import ModelError
 from ptee_mcu.frontends.onnx.trace import Call, Codes, Known, Param, Value
@@ -30,6 +31,9 @@ def dequantize_linear(call: Call) -> Known:
         return _constant(call, found)
     x = call.value()
     quant = _tensor_code(call)
+    known = call.trace.quants.get(x.tensor)
+    if known is not None and call.given(2) is None and known.zero_point in (0, -_UINT8_OFFSET):
+        quant = Quant(quant.scale, known.zero_point)  # without a zero point: that of the codes' own type
     if call.trace.quants.setdefault(x.tensor, quant) != quant:
         raise call.refuse(
             f"reads codes of scale {call.trace.quants[x.tensor].scale:.6g} as ones of scale {quant.scale:.6g}",
@@ -54,10 +58,10 @@ def _tensor_code(call: Call) -> Quant:
 
 
 def _default_type(call: Call) -> type[np.generic]:
-    """Of codes without a zero point: uint8, except the codes of an int8 input."""
-    model = call.trace.model
-    plain_input = call.node.op_type == "DequantizeLinear" and call.node.inputs[0] == model.input
-    return np.int8 if plain_input and model.input_dtype == np.int8 else np.uint8
+    """Of codes without a zero point: what output_dtype says, else uint8; codes that no node made are the input's."""
+    if call.node.op_type == "DequantizeLinear":
+        return np.int8 if call.trace.model.input_dtype == np.int8 else np.uint8
+    return np.int8 if call.node.integer("output_dtype", 0) == onnx.TensorProto.INT8 else np.uint8
 
 
 def _constant(call: Call, param: Param) -> Param:
@@ -71,6 +75,7 @@ def _constant(call: Call, param: Param) -> Param:
     if call.node.integer("block_size", 0):
         raise call.refuse("has a scale per block", "one per tensor or one per channel is supported")
     zero_point = np.zeros(1) if zero is None else zero.values.astype(np.int64)
+    call.trace.spend(place, integers.size)
     offset = _UINT8_OFFSET if integers.dtype == np.uint8 else 0
     if np.any(zero_point - offset):
         raise call.refuse(

@@ -78,8 +78,9 @@ def squeeze(call: Call) -> Value:
     """Without dimensions of one element."""
     x, axes = call.value(), _axes(call)
     rank = len(x.shape)
-    gone = {i for i, size in enumerate(x.shape) if size == 1} if axes is None else {axis % rank for axis in axes}
-    if any(x.shape[i] != 1 for i in gone) or any(not -rank <= axis < rank for axis in axes or ()):
+    wanted = [i for i, size in enumerate(x.shape) if size == 1] if axes is None else axes
+    gone = {axis % rank for axis in wanted if -rank <= axis < rank}
+    if any(x.shape[i] != 1 for i in gone) or any(not -rank <= axis < rank for axis in wanted):
         raise ModelError(f"{call.node.place}: axes {axes} of shape {x.shape}")
     return _as_shape(call, x, tuple(size for i, size in enumerate(x.shape) if i not in gone))
 

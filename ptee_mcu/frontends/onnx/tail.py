@@ -3,8 +3,8 @@
 from ptee_mcu.frontends.onnx.model import OnnxModel, OnnxNode
 from ptee_mcu.frontends.onnx.trace import Value
 
-_SOFTMAX = ("Softmax", "LogSoftmax")
-_BEHIND = frozenset({"Cast", "DequantizeLinear", "Flatten", "Identity", "QuantizeLinear", "Reshape", "Squeeze"})
+SOFTMAX = frozenset({"Softmax", "LogSoftmax"})
+BEHIND = frozenset({"Cast", "DequantizeLinear", "Flatten", "Identity", "QuantizeLinear", "Reshape", "Squeeze"})
 
 
 def final_softmax(model: OnnxModel) -> OnnxNode | None:
@@ -15,9 +15,9 @@ def final_softmax(model: OnnxModel) -> OnnxNode | None:
         node = producers.get(tensor)
         if node is None or not node.inputs:
             return None
-        if node.op_type in _SOFTMAX:
+        if node.op_type in SOFTMAX:
             return node
-        if node.op_type not in _BEHIND:
+        if node.op_type not in BEHIND:
             return None
         tensor = node.inputs[0]
     return None

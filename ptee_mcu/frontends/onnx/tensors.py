@@ -97,7 +97,7 @@ def _external(tensor: onnx.TensorProto, folder: Path, most: int) -> bytes:
         inside = False
     if not inside:
         raise ModelError(
-            f"{place}: its data lies in {location!r}, which is no file inside the model's folder",
+            f"{place}: its data lies in {location[:80]!r}, which is no file inside the model's folder",
             hint="keep external data beside the model, or save it as one file",
         )
     size = path.stat().st_size
@@ -107,10 +107,13 @@ def _external(tensor: onnx.TensorProto, folder: Path, most: int) -> bytes:
         raise ModelError(f"{place}: bytes {offset} to {offset + length} of {location!r}, which has {size} B")
     if length > most:
         raise ModelError(f"{place}: external data of {length} B exceeds the limit of what a model may hold by then")
-    with path.open("rb") as stream:
-        stream.seek(offset)
-        data: bytes = stream.read(length)
-        return data
+    try:
+        with path.open("rb") as stream:
+            stream.seek(offset)
+            data: bytes = stream.read(length)
+    except OSError as error:
+        raise ModelError(f"{place}: {path} cannot be read: {error.strerror}") from error
+    return data
 
 
 def _count(place: str, text: str) -> int:

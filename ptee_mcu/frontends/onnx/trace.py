@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import prod
+from math import isnan, prod
 from types import MappingProxyType
 
 import numpy as np
@@ -79,6 +79,8 @@ class Trace:
     codes: dict[str, dict[str, Codes]] = field(default_factory=dict)  # of graph nodes' params, by role
     uses: Counter[str] = field(default_factory=Counter)  # of ONNX tensors
     shifts: dict[str, tuple[str, float]] = field(default_factory=dict)  # graph tensor: another one plus a number
+    taken: Counter[str] = field(default_factory=Counter)  # by name of a graph tensor, the last number behind it
+    left: int = MOST_ELEMENTS  # of constants that nodes may still make: a small file can name one weight often
 
     def value(self, tensor: str, letters: str) -> Value:
         """The graph tensor `tensor` as ONNX dimensions named by `letters`."""
@@ -88,9 +90,23 @@ class Trace:
 
     def unique(self, name: str) -> str:
         """`name`, numbered where it is taken."""
-        if name not in self.shapes:
-            return name
-        return next(found for i in range(1, len(self.shapes) + 2) if (found := f"{name}_{i}") not in self.shapes)
+        found = name
+        while found in self.shapes:
+            self.taken[name] += 1
+            found = f"{name}_{self.taken[name]}"
+        return found
+
+    def spend(self, place: str, elements: int) -> None:
+        """Counts `elements` of constants that the node at `place` is about to make.
+
+        Raises:
+            ModelError: where all nodes together would make more than MOST_ELEMENTS.
+        """
+        if elements > self.left:
+            raise ModelError(
+                f"{place}: makes {elements} elements of constants; {self.left} are left of {MOST_ELEMENTS} for all"
+            )
+        self.left -= elements
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +162,16 @@ class Call:
         found = self.optional_param(index, what)
         if found is None:
             return None
-        if found.values.size != 1:
-            raise self.node.refuse(f"its {what} has {found.values.size} values", "only one number is supported")
-        return float(found.values.ravel()[0])
+        return self.number(found, what)
+
+    def number(self, param: Param, what: str) -> float:
+        """The one number in `param`; it may be infinite."""
+        if param.values.size != 1:
+            raise self.node.refuse(f"its {what} has {param.values.size} values", "only one number is supported")
+        number = float(param.values.ravel()[0])
+        if isnan(number):
+            raise ModelError(f"{self.node.place}: its {what} is NaN")
+        return number
 
     def letters(self, value: Value) -> str:
         """The order that the dimensions of `value` stand in: channels first, or where only that fits, last."""
@@ -218,12 +241,13 @@ class Call:
         trace = self.trace
         name = trace.unique(f"{self.node.name}.{label}" if label else self.node.name)
         known = {role: p if isinstance(p, Param) else Param(p) for role, p in (params or {}).items() if p is not None}
+        trace.spend(self.node.place, sum(p.values.size for p in known.values()))
         given = MappingProxyType({role: readonly(p.values, np.float32) for role, p in known.items()})
         try:
             shape = op.output_shape([trace.shapes[t] for t in inputs], given)
         except ModelError as error:
             raise ModelError(f"{self.node.place}: {error}", hint=error.hint) from error
-        if prod(shape) > MOST_ELEMENTS:
+        if not 0 < prod(shape) <= MOST_ELEMENTS:
             raise ModelError(f"{self.node.place}: its output has {prod(shape)} elements; the limit is {MOST_ELEMENTS}")
         trace.shapes[name] = shape
         trace.nodes[name] = Node(name, op, tuple(inputs), name, given)

@@ -87,7 +87,7 @@ def _converted(call: Call) -> Sequence[Known]:
     constant = all(found is None or isinstance(found, Param) for found in given)
     if constant and node.op_type not in _KEEPS_CODES:
         arrays = [found.values if isinstance(found, Param) else None for found in given]
-        return [Param(values) for values in evaluate(node, arrays, call.trace.model.opset)]
+        return [Param(values) for values in evaluate(node, arrays, call.trace.model.opset, call.trace.spend)]
     converter = CONVERTERS.get(node.op_type)
     if converter is None:
         raise node.refuse("has no counterpart here", HINTS.get(node.op_type, f"supported are {SUPPORTED}"))

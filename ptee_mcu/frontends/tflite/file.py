@@ -5,6 +5,7 @@ Source: schema.fbs of TensorFlow Lite, version 3, through the classes of the pac
 """
 
 import struct
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -40,12 +41,12 @@ def read_tflite(path: Path) -> TfliteModel:
             outside the file, a batch above 1.
     """
     try:
-        size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise ModelError(f"{path}: has {size:,} B; at most {MOST_BYTES:,} B are read")
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(data) > MOST_BYTES:
+        raise ModelError(f"{path}: has more than {MOST_BYTES:,} B, the most that are read")
     return _Reader(path.name, data).model()
 
 
@@ -75,8 +76,8 @@ class _Reader:
         count = self._count("subgraphs", model.SubgraphsLength())
         if count != 1:
             raise ModelError(
-                f"has {count} subgraphs, which hold loops and branches; only networks of one are read",
-                hint="convert the inference function alone",
+                f"has {count} subgraphs; only networks of one are read: others hold loops, branches or states",
+                hint="convert the inference function alone, without recurrent layers",
             )
         graph = model.Subgraphs(0)
         buffers = self._tables("buffers", model.BuffersLength(), model.Buffers)
@@ -247,6 +248,8 @@ def _options(kind: str, op: Any) -> Options | None:
         return None
     code, table = op.BuiltinOptionsType(), op.BuiltinOptions()
     if code == 0 or table is None:
+        if decoder.default is None:
+            raise ModelError(f"has no {decoder.table}, which it cannot do without")
         return decoder.default
     if _TABLES.get(code) != decoder.table:
         raise ModelError(f"has options {_TABLES.get(code, code)}, not {decoder.table}")
@@ -272,7 +275,8 @@ def _check_order(model: TfliteModel) -> None:
         place = f"operator {op.index} ({op.custom or op.kind})"
         if missing := [i for i in op.inputs if i != ABSENT and i not in there]:
             raise ModelError(f"{place} reads {model.tensors[missing[0]].place}, which nothing before it makes")
-        if twice := [i for i in op.outputs if i in there and not model.tensors[i].variable]:
+        made = Counter(op.outputs)
+        if twice := [i for i in op.outputs if made[i] > 1 or (i in there and not model.tensors[i].variable)]:
             raise ModelError(f"{place} writes {model.tensors[twice[0]].place}, which is there already")
         there.update(op.outputs)
     if missing := [i for i in model.outputs if i not in there]:

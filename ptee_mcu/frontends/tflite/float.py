@@ -2,18 +2,22 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import islice
 from math import prod
 
+import numpy as np
+
 from ptee_mcu.errors import ModelError
-from ptee_mcu.frontends.imported import Imported
+from ptee_mcu.frontends.imported import Imported, shape_note
 from ptee_mcu.frontends.tflite import float_arithmetic as arithmetic
 from ptee_mcu.frontends.tflite import float_dilated as dilated
 from ptee_mcu.frontends.tflite import float_layers as layers
 from ptee_mcu.frontends.tflite import float_layout as layout
+from ptee_mcu.frontends.tflite import tail
 from ptee_mcu.frontends.tflite.file import MOST_ELEMENTS
-from ptee_mcu.frontends.tflite.float_shapes import fold_shapes
 from ptee_mcu.frontends.tflite.float_trace import Call, Trace, Value, graph_shape, uses_of
 from ptee_mcu.frontends.tflite.model import Dtype, Operator, Tensor, TfliteModel
+from ptee_mcu.frontends.tflite.shape_arithmetic import fold_shapes
 from ptee_mcu.graph import Exit, Graph, make_graph, needed
 from ptee_mcu.tensor import Shape
 
@@ -90,8 +94,9 @@ def float_graph(model: TfliteModel, name: str) -> Graph:
 
 def _converted(model: TfliteModel, name: str) -> tuple[Trace, Graph]:
     trace = _start(model)
-    for op in model.operators:
-        _convert(Call(trace, op))
+    with np.errstate(over="ignore", invalid="ignore"):  # the graph refuses what is not finite, by node and parameter
+        for op in model.operators:
+            _convert(Call(trace, op))
     logits = trace.values.get(model.outputs[0])
     if logits is None:
         raise ModelError(
@@ -99,11 +104,11 @@ def _converted(model: TfliteModel, name: str) -> tuple[Trace, Graph]:
         )
     if logits.spread is not None:
         raise ModelError(f"{model.path}: its output is an image spread over the batch", hint="convert for a batch of 1")
-    if logits.softmax:
-        trace.notes["the final softmax is left out; the host may apply it to the logits"] = None
-    nodes = needed(trace.nodes, [logits.tensor])
+    if logits.softmax is not None:
+        trace.notes[tail.note(logits.softmax)] = None
+    nodes = needed(tuple(trace.nodes.values()), [logits.tensor])
     exits = [Exit("final", logits.tensor)]
-    return trace, make_graph(name, trace.input, trace.input_shape, nodes, exits, softmax=logits.softmax)
+    return trace, make_graph(name, trace.input, trace.input_shape, nodes, exits, softmax=logits.softmax is not None)
 
 
 def _start(model: TfliteModel) -> Trace:
@@ -125,7 +130,7 @@ def _start(model: TfliteModel) -> Trace:
     trace.shapes[trace.input] = shape
     trace.values[source.index] = Value(trace.input, source.shape)
     if shape != source.shape:
-        trace.notes[f"the input of shape {source.shape} is taken as {shape}: the same numbers in the same order"] = None
+        trace.notes[shape_note(source.shape, shape)] = None
     return trace
 
 
@@ -139,25 +144,28 @@ def _input_shape(model: TfliteModel, source: Tensor) -> Shape:
         )
     if len(source.shape) > 2:
         return found
-    reshaped = _only_reader(model, source.index)
+    readers: dict[int, list[Operator]] = {}
+    for op in model.operators:
+        for index in dict.fromkeys(op.inputs) if op.kind != "SHAPE" else ():
+            readers.setdefault(index, []).append(op)
+    reshaped = _only(readers.get(source.index, []))
     while reshaped is not None and reshaped.kind in _SAME_ELEMENTS and len(reshaped.outputs) == 1:
         made = model.tensors[reshaped.outputs[0]]
         shape = graph_shape(made.shape)
         if made.known and shape is not None and len(shape) == 4 and prod(shape) == prod(found):
             return shape
-        reshaped = _only_reader(model, made.index)
+        reshaped = _only(readers.get(made.index, []))
     return found
 
 
-def _only_reader(model: TfliteModel, index: int) -> Operator | None:
-    readers = [op for op in model.operators if index in op.inputs and op.kind != "SHAPE"]
+def _only(readers: list[Operator]) -> Operator | None:
     return readers[0] if len(readers) == 1 else None
 
 
 def _convert(call: Call) -> None:
     """Binds what the operator makes: a constant, or a value of the graph."""
     trace, op = call.trace, call.op
-    ints = fold_shapes(call)
+    ints = fold_shapes(trace.model, op, trace.arrays, trace.shape)
     if ints is not None:
         trace.arrays[call.model.output(op).index] = ints
         return
@@ -169,11 +177,12 @@ def _convert(call: Call) -> None:
         supported = ", ".join(sorted(CONVERTERS))
         raise call.refuse("it has no counterpart here", _HINTS.get(op.kind, f"supported are {supported}"))
     output = call.model.output(op)
-    before = {node.output for node in trace.nodes} | {trace.input}
+    before = len(trace.nodes)
     value = converter(call)
     _check_shape(call, output, value)
     passed = [v for i in op.inputs if (v := trace.values.get(i)) is not None and v.tensor == value.tensor]
-    alone = trace.uses[output.index] == 1 and (value.tensor not in before or all(v.alone for v in passed))
+    made = islice(reversed(trace.nodes), len(trace.nodes) - before)
+    alone = trace.uses[output.index] == 1 and (value.tensor in made or all(v.alone for v in passed))
     trace.values[output.index] = replace(value, alone=alone)
 
 

@@ -113,7 +113,7 @@ def _relu6_of_sum(call: Call, node: Node) -> str | None:
     """x, where `node` is relu6(x + 3)."""
     if not isinstance(node.op, Clamp) or node.op.act != _RELU6:
         return None
-    before = next((n for n in call.trace.nodes if n.output == node.inputs[0]), None)
+    before = call.trace.nodes.get(node.inputs[0])
     line = None if before is None else _line(before)
     return line.source if line is not None and line.is_like(1, 3) else None
 
@@ -142,5 +142,5 @@ def _scaled(node: Node, factor: Double, offset: Double) -> Node:
 
 def _flat(call: Call, tensor: str) -> str:
     """`tensor` before a Reshape, which a function of one element at a time does not need."""
-    before = next((n for n in call.trace.nodes if n.output == tensor), None)
+    before = call.trace.nodes.get(tensor)
     return before.inputs[0] if before is not None and isinstance(before.op, Reshape) else tensor

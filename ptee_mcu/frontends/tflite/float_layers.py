@@ -14,10 +14,9 @@ from ptee_mcu.frontends.tflite.options import (
     ReducerOptions,
     TransposeConvOptions,
 )
+from ptee_mcu.frontends.tflite.windows import ONE, plus, transposed_padding, window_padding
 from ptee_mcu.ops import AvgPool2d, Conv2d, ConvTranspose2d, Linear, MaxPool2d, Pad
-from ptee_mcu.tensor import HW, Float, Padding, Shape
-
-_UNIT = HW(1, 1)
+from ptee_mcu.tensor import HW, Float
 
 
 def conv2d(call: Call) -> Value:
@@ -43,46 +42,23 @@ def _convolution(call: Call, options: ConvOptions, weight: Float, groups: int) -
     act, bias = call.activation(options.fused), _bias(call, 2, len(weight))
     x = call.alias_value()
     if x.spread is not None:
-        if (options.padding, options.stride, options.dilation) != (PaddingScheme.VALID, _UNIT, _UNIT):
+        if (options.padding, options.stride, options.dilation) != (PaddingScheme.VALID, ONE, ONE):
             raise call.refuse("it pads, strides or dilates an image spread over the batch", "convert for a batch of 1")
-        op = Conv2d(_UNIT, x.spread.padding, x.spread.block, groups, act)
+        op = Conv2d(ONE, x.spread.padding, x.spread.block, groups, act)
         made = call.emit(op, call.in_graph_shape(x), weight=weight, bias=bias)
         return replace(made, spread=x.spread)
-    tensor, image = call.image(call.value())
+    tensor, (_, h, w, _) = call.image(call.value())
     kernel = HW(weight.shape[1], weight.shape[2])
-    padding = window_padding(options.padding, image, kernel, options.stride, options.dilation)
+    padding = window_padding(options.padding, HW(h, w), kernel, options.stride, options.dilation)
     pad = call.trace.producer(replace(x, tensor=tensor))
     if pad is not None and isinstance(pad.op, Pad) and not (pad.op.channels_before or pad.op.channels_after):
-        padding, tensor = _sum(padding, pad.op.padding), pad.inputs[0]  # zeros are zeros, whoever adds them
+        padding, tensor = plus(padding, pad.op.padding), pad.inputs[0]  # zeros are zeros, whoever adds them
     op = Conv2d(options.stride, padding, options.dilation, groups, act)
     return call.emit(op, tensor, weight=weight, bias=bias)
 
 
-def _sum(a: Padding, b: Padding) -> Padding:
-    return Padding(a.top + b.top, a.left + b.left, a.bottom + b.bottom, a.right + b.right)
-
-
-def window_padding(scheme: PaddingScheme, image: Shape, kernel: HW, stride: HW, dilation: HW = _UNIT) -> Padding:
-    """What SAME adds to an image (1, H, W, C): the odd element goes below and to the right; VALID adds nothing.
-
-    Source: ComputePaddingWithOffset, tensorflow/lite/kernels/padding.h, TensorFlow 2.18.
-    """
-    if scheme is PaddingScheme.VALID:
-        return Padding()
-    h = _same(image[1], kernel.h, stride.h, dilation.h)
-    w = _same(image[2], kernel.w, stride.w, dilation.w)
-    return Padding(h // 2, w // 2, h - h // 2, w - w // 2)
-
-
-def _same(extent: int, kernel: int, stride: int, dilation: int) -> int:
-    return max((-(-extent // stride) - 1) * stride + dilation * (kernel - 1) + 1 - extent, 0)
-
-
 def transpose_conv(call: Call) -> Value:
-    """ConvTranspose2d that gives the size the file asks for.
-
-    Source: ComputePaddingHeightWidth as TRANSPOSE_CONV calls it, tensorflow/lite/kernels/transpose_conv.cc, 2.18.
-    """
+    """ConvTranspose2d that gives the size the file asks for."""
     options = call.op.read(TransposeConvOptions)
     weight, stride = _weight(call, 1, 4), options.stride
     tensor, (_, h, w, _) = call.image(call.value(2))
@@ -90,18 +66,11 @@ def transpose_conv(call: Call) -> Value:
     if len(size) != 4 or min(size) < 1:
         raise call.fault(f"it asks for the shape {size}")
     kernel = HW(weight.shape[1], weight.shape[2])
-    cut = window_padding(options.padding, size, kernel, stride)
-    more = HW(_surplus(h, kernel.h, stride.h, cut.top, size[1]), _surplus(w, kernel.w, stride.w, cut.left, size[2]))
-    if max(abs(more.h), abs(more.w)) >= max(stride.h, stride.w, kernel.h, kernel.w):
+    around = transposed_padding(options.padding, HW(h, w), HW(size[1], size[2]), kernel, stride)
+    if around is None:
         raise call.fault(f"a {h}x{w} map does not become {size[1]}x{size[2]}")
-    # Rows that the file wants beyond the last tap are added; rows beyond its size are cut off.
-    padding = Padding(cut.top, cut.left, max(-more.h, 0), max(-more.w, 0))
-    op = ConvTranspose2d(stride, padding, HW(max(more.h, 0), max(more.w, 0)), call.activation(options.fused))
+    op = ConvTranspose2d(stride, *around, call.activation(options.fused))
     return call.emit(op, tensor, weight=weight, bias=_bias(call, 3, len(weight)))
-
-
-def _surplus(extent: int, kernel: int, stride: int, before: int, wanted: int) -> int:
-    return wanted - ((extent - 1) * stride + kernel - before)
 
 
 def fully_connected(call: Call) -> Value:
@@ -135,8 +104,8 @@ def max_pool2d(call: Call) -> Value:
 
 def _pool(call: Call, make: type[AvgPool2d] | type[MaxPool2d]) -> Value:
     options = call.op.read(PoolOptions)
-    tensor, image = call.image(call.value())
-    padding = window_padding(options.padding, image, options.kernel, options.stride)
+    tensor, (_, h, w, _) = call.image(call.value())
+    padding = window_padding(options.padding, HW(h, w), options.kernel, options.stride)
     return call.emit(make(options.kernel, options.stride, padding, call.activation(options.fused)), tensor)
 
 

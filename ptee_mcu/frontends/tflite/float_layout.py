@@ -10,11 +10,12 @@ from ptee_mcu.frontends.tflite.options import (
     ConcatOptions,
     ReshapeOptions,
     ResizeOptions,
-    SoftmaxOptions,
     SqueezeOptions,
 )
+from ptee_mcu.frontends.tflite.shape_arithmetic import completed
+from ptee_mcu.frontends.tflite.tail import require_over_classes
 from ptee_mcu.ops import Concat, Pad, ResizeNearest
-from ptee_mcu.tensor import HW, Padding, Shape
+from ptee_mcu.tensor import HW, Padding
 
 
 def reshape(call: Call) -> Value:
@@ -22,15 +23,10 @@ def reshape(call: Call) -> Value:
     x = call.alias_value()
     given = len(call.op.inputs) > 1 and call.is_constant(1)
     wanted = call.integers(1) if given else call.op.read(ReshapeOptions).shape
-    return call.alias(x, _completed(call, wanted, prod(x.shape)))
-
-
-def _completed(call: Call, wanted: Shape, elements: int) -> Shape:
-    """`wanted` with its -1 replaced."""
-    rest = prod(extent for extent in wanted if extent != -1)
-    if min(wanted, default=1) < -1 or wanted.count(-1) > 1 or rest == 0 or (-1 in wanted and elements % rest):
-        raise call.fault(f"it asks for the shape {wanted} of {elements} elements")
-    return tuple(elements // rest if extent == -1 else extent for extent in wanted)
+    shape = completed(wanted, prod(x.shape))
+    if shape is None:
+        raise call.fault(f"it asks for the shape {wanted} of {prod(x.shape)} elements")
+    return call.alias(x, shape)
 
 
 def squeeze(call: Call) -> Value:
@@ -138,11 +134,8 @@ def tile(call: Call) -> Value:
 def softmax(call: Call) -> Value:
     """Nothing: a final softmax is an attribute of the graph."""
     x = call.value()
-    if prod(x.shape[:-1]) != 1:
-        raise call.refuse(f"it normalises the last axis of {x.shape}", "only (1, classes) is supported")
-    if call.op.read(SoftmaxOptions).beta != 1.0:
-        raise call.refuse(f"its beta is {call.op.read(SoftmaxOptions).beta:g}", "only 1 is supported")
-    return replace(x, softmax=True)
+    require_over_classes(call.model, call.op, x.shape)
+    return replace(x, softmax=call.op)
 
 
 def _axis(call: Call, axis: int, rank: int) -> int:

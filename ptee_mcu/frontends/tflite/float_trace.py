@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ptee_mcu.errors import ModelError, UnsupportedOpError
+from ptee_mcu.frontends.tflite.blocks import HINT
 from ptee_mcu.frontends.tflite.file import MOST_ELEMENTS
 from ptee_mcu.frontends.tflite.model import ABSENT, Dtype, Operator, Tensor, TfliteModel
 from ptee_mcu.frontends.tflite.options import Fused
+from ptee_mcu.frontends.tflite.shape_arithmetic import MOST
 from ptee_mcu.graph import Node
 from ptee_mcu.ops import Activation, Clamp, Flatten, Op, Params, Reshape
 from ptee_mcu.tensor import HW, Float, Padding, Shape, readonly
@@ -24,6 +26,9 @@ _ACTIVATIONS: Mapping[Fused, Activation] = {
     Fused.RELU6: Activation(0.0, 6.0),
     Fused.RELU_N1_TO_1: Activation(-1.0, 1.0),
 }
+
+
+MOST_PARAMETER_BYTES = 512 * 1024 * 1024  # written in all, also anew where scales merge into weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +43,14 @@ class Spread:
 class Value:
     """A tensor of the file: the graph's tensor with the same elements in the same order, and its shape in the file.
 
-    `alone`: nothing else in the file reads the elements. `softmax`: they are the logits of a softmax left out.
+    `alone`: nothing else in the file reads the elements. `softmax`: the one left out, whose logits they are.
     `spread`: in the file they are spread over the batch; `shape` is that of before.
     """
 
     tensor: str
     shape: Shape
     alone: bool = False
-    softmax: bool = False
+    softmax: Operator | None = None
     spread: Spread | None = None
 
 
@@ -59,13 +64,19 @@ class Trace:
     uses: Counter[int]
     values: dict[int, Value] = field(default_factory=dict)
     arrays: dict[int, npt.NDArray[Any]] = field(default_factory=dict)
-    nodes: list[Node] = field(default_factory=list)
+    nodes: dict[str, Node] = field(default_factory=dict)  # in order, by output
     shapes: dict[str, Shape] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)  # in order, each once
+    parameter_bytes: int = 0  # written so far
+
+    def shape(self, tensor: Tensor) -> Shape:
+        """The shape of `tensor` for a batch of 1, where it is computed."""
+        value = self.values.get(tensor.index)
+        return tensor.shape if value is None else value.shape
 
     def producer(self, value: Value) -> Node | None:
         """The graph node that made `value`; None for the input."""
-        return next((node for node in reversed(self.nodes) if node.output == value.tensor), None)
+        return self.nodes.get(value.tensor)
 
 
 def uses_of(model: TfliteModel) -> Counter[int]:
@@ -100,7 +111,7 @@ class Call:
 
     def fault(self, why: str, hint: str | None = None) -> ModelError:
         """An error about a file that contradicts itself at this operator."""
-        return ModelError(f"{self.model.place(self.op).rstrip(',')}: {why}", hint=hint)
+        return self.model.fault(self.op, why, hint)
 
     def is_constant(self, position: int) -> bool:
         """True where the input at `position` does not depend on the network's input."""
@@ -121,7 +132,7 @@ class Call:
     def integers(self, position: int) -> tuple[int, ...]:
         """The integers at `position`, at most one for each of 8 dimensions or 8 pairs."""
         array = self.array(position)
-        if not np.issubdtype(array.dtype, np.integer) or array.size > 16:
+        if not np.issubdtype(array.dtype, np.integer) or array.size > MOST:
             raise self.fault(f"its input {position} holds {array.size} values of {array.dtype}, not a few integers")
         return tuple(int(v) for v in array.ravel())
 
@@ -167,11 +178,8 @@ class Call:
         """
         value = self.alias_value(position)
         if value.spread is not None:
-            raise self.refuse(
-                "it reads an image spread over the batch",
-                "only a convolution between SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND of the same blocks is supported",
-            )
-        if value.softmax:
+            raise self.refuse("it reads an image spread over the batch", HINT)
+        if value.softmax is not None:
             raise self.refuse(
                 "it reads the result of a softmax", "only a final softmax is supported; the host applies it"
             )
@@ -244,8 +252,8 @@ class Call:
 
     def replace_node(self, old: Node, new: Node) -> None:
         """`new` where `old` was; it makes the same tensor."""
-        self.trace.shapes[new.output] = self._shape(new)
-        self.trace.nodes[self.trace.nodes.index(old)] = new
+        assert new.output == old.output
+        self._append(new)
 
     def alias(self, value: Value, shape: Shape) -> Value:
         """`value` under another shape of as many elements."""
@@ -255,7 +263,10 @@ class Call:
 
     def _append(self, node: Node) -> Shape:
         self.trace.shapes[node.output] = shape = self._shape(node)
-        self.trace.nodes.append(node)
+        self.trace.parameter_bytes += sum(array.nbytes for array in node.params.values())
+        if self.trace.parameter_bytes > MOST_PARAMETER_BYTES:
+            raise self.fault(f"with it, layers hold more than {MOST_PARAMETER_BYTES:,} B of parameters")
+        self.trace.nodes[node.output] = node
         return shape
 
     def _shape(self, node: Node) -> Shape:

@@ -7,13 +7,14 @@ from types import MappingProxyType
 import numpy as np
 
 from ptee_mcu.errors import ModelError, QuantizationError, UnsupportedOpError
-from ptee_mcu.frontends.imported import Imported
+from ptee_mcu.frontends.imported import Imported, code_text, codes_note, shape_note
 from ptee_mcu.frontends.quantized import QuantBuilder
-from ptee_mcu.frontends.tflite import int8_dilated, int8_layers, int8_math, int8_pools, int8_shapes
+from ptee_mcu.frontends.tflite import int8_dilated, int8_layers, int8_math, int8_pools, int8_shapes, tail
 from ptee_mcu.frontends.tflite.int8_file import Int8File, View
 from ptee_mcu.frontends.tflite.int8_math import Handler
 from ptee_mcu.frontends.tflite.int8_tables import recoded_pixels
 from ptee_mcu.frontends.tflite.model import ABSENT, Dtype, Operator, Tensor, TfliteModel
+from ptee_mcu.frontends.tflite.shape_arithmetic import INTEGERS
 from ptee_mcu.tensor import Int8, Quant, readonly
 
 HANDLERS: Mapping[str, Handler] = MappingProxyType(
@@ -107,11 +108,13 @@ def import_int8(model: TfliteModel, name: str) -> Imported:
     """
     answer = _answer(model)
     used = _used(model, answer)
-    for op in used:
+    integers = {op.index for op in used if _makes_integers(model, op) and answer.tensor not in op.outputs}
+    layers = tuple(op for op in used if op.index not in integers)
+    for op in layers:
         if op.kind not in HANDLERS:
             why, hint = REASONS.get(op.kind, ("it has no int8 kernel here", "see `ptee-mcu ops` for those that have"))
             raise model.refuse(op, why, hint)
-    entry = _entry(model, used)
+    entry = _entry(model, layers)
     source = model.tensors[model.inputs[0]]
     shape = source.shape if len(source.shape) in (2, 4) else (1, *[1] * (4 - len(source.shape)), *source.shape[1:])
     if len(shape) not in (2, 4):
@@ -119,18 +122,20 @@ def import_int8(model: TfliteModel, name: str) -> Imported:
             f"{model.path}: the input {source.name} has the shape {source.shape}", hint="use (1, H, W, C)"
         )
     builder = QuantBuilder.start(name, "input", shape, entry.quant)
-    makers = {made: op for op in model.operators for made in op.outputs}
-    file = Int8File(model, builder, {tensor: View("input", source.shape) for tensor in entry.tensors}, makers)
+    file = Int8File(model, builder, {tensor: View("input", source.shape) for tensor in entry.tensors})
     for op in used:
-        if op.index not in entry.dropped:
+        if op.index in integers:
+            file.fold(op)
+        elif op.index not in entry.dropped:
             _place(file, op)
     if answer.tensor in file.spread:
         raise UnsupportedOpError(f"{model.path}: the output is a batch of blocks", hint="end with BATCH_TO_SPACE_ND")
     view = file.views[answer.tensor]
     if view.axes is not None:
         raise UnsupportedOpError(f"{model.path}: the output is transposed", hint="answer in the order NHWC")
+    notes = [] if shape == source.shape else [shape_note(source.shape, shape)]
     graph = builder.finish(view.tensor, softmax=answer.softmax, preprocess=entry.preprocess)
-    return Imported(quantized=graph, notes=(*entry.notes, *answer.notes))
+    return Imported(quantized=graph, notes=(*notes, *entry.notes, *answer.notes))
 
 
 def _place(file: Int8File, op: Operator) -> None:
@@ -157,11 +162,12 @@ def _answer(model: TfliteModel) -> _Answer:
     while (op := makers.get(tensor)) is not None:
         last = model.output(op)
         if op.kind == "SOFTMAX" and not softmax:
-            softmax = last.shape[:-1] == (1,) * (len(last.shape) - 1)
-            notes.append(f"the SOFTMAX at the end (operator {op.index}) is left out: the answer is its input")
+            tail.require_over_classes(model, op, last.shape)
+            softmax = True
+            notes.append(tail.note(op))
         elif op.kind == "DEQUANTIZE" or (op.kind == "QUANTIZE" and last.dtype is not Dtype.INT8):
             notes.append(
-                f"the {op.kind} at the end (operator {op.index}) is left out: the answer is int8 codes, not "
+                f"{op.kind} (operator {op.index}) at the end is left out: the answer is int8 codes, not "
                 f"{last.dtype.name.lower()}"
             )
         else:
@@ -172,22 +178,25 @@ def _answer(model: TfliteModel) -> _Answer:
 
 
 def _used(model: TfliteModel, answer: _Answer) -> tuple[Operator, ...]:
-    """Operators that the answer needs; not those of integers, which are worked out before anything runs."""
+    """Operators that the answer needs, those that make integers of shapes included."""
     wanted, used = {answer.tensor}, []
     for op in reversed(model.operators):
         if wanted.intersection(op.outputs) and op.index not in answer.dropped:
-            inputs = [i for i in op.inputs if i != ABSENT]
-            wanted.update(i for i in inputs if model.tensors[i].dtype not in (Dtype.INT32, Dtype.INT64))
+            wanted.update(i for i in op.inputs if i != ABSENT and op.kind != "SHAPE")
             used.append(op)
     return tuple(reversed(used))
 
 
-def _entry(model: TfliteModel, used: tuple[Operator, ...]) -> _Entry:
+def _makes_integers(model: TfliteModel, op: Operator) -> bool:
+    return all(model.tensors[i].dtype in INTEGERS for i in op.outputs)
+
+
+def _entry(model: TfliteModel, layers: tuple[Operator, ...]) -> _Entry:
     """The input's code; conversions of a uint8 or float input are left out."""
     if len(model.inputs) != 1:
         raise UnsupportedOpError(f"{model.path}: takes {len(model.inputs)} inputs", hint="keep one input")
     source = model.tensors[model.inputs[0]]
-    readers = [op for op in used if source.index in op.inputs]
+    readers = [op for op in layers if source.index in op.inputs]
     if not readers:
         raise ModelError(f"{model.path}: the output does not depend on the input {source.name}")
     if source.dtype is Dtype.INT8:
@@ -208,13 +217,11 @@ def _entry(model: TfliteModel, used: tuple[Operator, ...]) -> _Entry:
     quants = [_quant(model, tensor) for tensor in made]
     if any(quant != quants[0] for quant in quants):
         raise model.refuse(readers[1], "the input is quantized twice, to different codes", "quantize it once")
-    text = f"scale {quants[0].scale:.7g}, zero point {quants[0].zero_point}"
-    kind = source.dtype.name.lower()
-    note = f"the QUANTIZE of the {kind} input (operator {readers[0].index}) is left out: inputs are int8 codes, {text}"
-    preprocess = None
+    place = f"QUANTIZE (operator {readers[0].index})"
+    note, preprocess = codes_note(place, quants[0]), None
     if source.dtype is Dtype.UINT8:
         preprocess = _pixels(model, source, quants[0])
-        note = f"the QUANTIZE of the uint8 input (operator {readers[0].index}) became the table of pixels to {text}"
+        note = f"{place} of the uint8 input became the table of pixels to {code_text(quants[0])}"
     dropped = frozenset(op.index for op in readers)
     return _Entry(tuple(tensor.index for tensor in made), quants[0], dropped, preprocess, (note,))
 

@@ -1,6 +1,6 @@
 """An int8 TFLite file on its way into a network: what its tensors became, and how operators read them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
 
@@ -9,9 +9,10 @@ import numpy as np
 from ptee_mcu.errors import ModelError, QuantizationError
 from ptee_mcu.frontends.quantized import QuantBuilder
 from ptee_mcu.frontends.quantized_weights import Clamp8, Weights
-from ptee_mcu.frontends.tflite.int8_integers import folded
 from ptee_mcu.frontends.tflite.model import Dtype, Operator, Tensor, TfliteModel
 from ptee_mcu.frontends.tflite.options import Fused
+from ptee_mcu.frontends.tflite.shape_arithmetic import MOST, fold_shapes
+from ptee_mcu.requant import Int64
 from ptee_mcu.tensor import HW, Int32, Padding, Quant, Shape
 
 _BOUNDS: dict[Fused, tuple[float | None, float | None]] = {
@@ -58,9 +59,9 @@ class Int8File:
     model: TfliteModel
     builder: QuantBuilder
     views: dict[int, View]
-    makers: Mapping[int, Operator]
     reshaped: dict[tuple[str, Shape], str] = field(default_factory=dict)
     spread: dict[int, Spread] = field(default_factory=dict)
+    arrays: dict[int, Int64] = field(default_factory=dict)  # integers worked out from shapes
 
     @staticmethod
     def name(op: Operator) -> str:
@@ -219,9 +220,26 @@ class Int8File:
         return self.model.constant(op, position).astype(np.int32).reshape(-1)
 
     def integers(self, op: Operator, position: int) -> tuple[int, ...]:
-        """A short list of integers, constant or worked out from shapes: axes, sizes, paddings."""
-        values = folded(self.model, op, self.model.input(op, position), self.makers, self._shape)
+        """A short list of integers, constant or worked out from shapes: axes, sizes, paddings.
+
+        Raises:
+            UnsupportedOpError: where they depend on what the network computes.
+            ModelError: where they are no short list of integers.
+        """
+        tensor = self.model.input(op, position)
+        values = self.arrays.get(tensor.index, tensor.data)
+        if values is None:
+            raise self.model.refuse(op, f"its input {position} ({tensor.name}) is computed", "make it a constant")
+        if values.dtype.kind not in "iu" or values.size > MOST:
+            what = f"{values.size} values of {values.dtype}"
+            raise self.model.fault(op, f"its input {position} ({tensor.name}) holds {what}, not a few integers")
         return tuple(int(v) for v in values.reshape(-1))
+
+    def fold(self, op: Operator) -> None:
+        """Works out the integers that `op` makes, where they follow from shapes."""
+        made = fold_shapes(self.model, op, self.arrays, self._shape)
+        if made is not None:
+            self.arrays[self.model.output(op).index] = made
 
     def _shape(self, tensor: Tensor) -> Shape:
         return self.views[tensor.index].shape if tensor.index in self.views else tensor.shape

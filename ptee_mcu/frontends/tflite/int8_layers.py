@@ -4,36 +4,17 @@ from dataclasses import replace
 from math import prod
 
 from ptee_mcu.errors import ModelError
-from ptee_mcu.frontends.quantized_weights import Product, Steps
+from ptee_mcu.frontends.quantized_weights import Steps
 from ptee_mcu.frontends.tflite.int8_file import Int8File, View
 from ptee_mcu.frontends.tflite.model import Operator
 from ptee_mcu.frontends.tflite.options import (
     ConvOptions,
     FullyConnectedOptions,
-    PaddingScheme,
     TransposeConvOptions,
 )
-from ptee_mcu.ops import QConvTranspose2d, QPad
-from ptee_mcu.tensor import HW, Padding
-
-_ONE = HW(1, 1)
-
-
-def window_padding(scheme: PaddingScheme, size: HW, kernel: HW, stride: HW, dilation: HW = _ONE) -> Padding:
-    """What TFLite adds around a map of `size`: with SAME, the odd element below and at the right.
-
-    Source: ComputePaddingHeightWidth, TensorFlow Lite 2.18.
-    """
-    if scheme is PaddingScheme.VALID:
-        return Padding()
-
-    def total(extent: int, window: int, step: int, spread: int) -> int:
-        out = -(-extent // step)
-        return max(0, (out - 1) * step + (window - 1) * spread + 1 - extent)
-
-    h = total(size.h, kernel.h, stride.h, dilation.h)
-    w = total(size.w, kernel.w, stride.w, dilation.w)
-    return Padding(h // 2, w // 2, h - h // 2, w - w // 2)
+from ptee_mcu.frontends.tflite.windows import plus, transposed_padding, window_padding
+from ptee_mcu.ops import QPad
+from ptee_mcu.tensor import HW
 
 
 def conv2d(file: Int8File, op: Operator) -> None:
@@ -63,10 +44,8 @@ def _steps(file: Int8File, op: Operator, options: ConvOptions, kernel: HW) -> tu
     before = file.builder.producer(source)
     if before is None or not isinstance(before.op, QPad):
         return source, steps
-    pad, more = before.op, before.op.padding
-    total = Padding(
-        padding.top + more.top, padding.left + more.left, padding.bottom + more.bottom, padding.right + more.right
-    )
+    pad = before.op
+    total = plus(padding, before.op.padding)
     reach = HW((kernel.h - 1) * options.dilation.h, (kernel.w - 1) * options.dilation.w)
     zeros = pad.value == file.builder.quant(source).zero_point and not (pad.channels_before or pad.channels_after)
     if not zeros or max(total.top, total.bottom) > reach.h or max(total.left, total.right) > reach.w:
@@ -103,28 +82,9 @@ def transpose_conv(file: Int8File, op: Operator) -> None:
     kernel, stride, quant = HW(*weights.codes.shape[1:3]), options.stride, file.output_quant(op)
     if len(target) != 4 or target[0] != 1 or min(target) < 1:
         raise ModelError(f"{file.model.place(op)} has the output shape {target}")
-    # What SAME cuts off is what a convolution of the output to the input would add.
-    same = options.padding is PaddingScheme.SAME
-    cut = HW(
-        max(0, (h - 1) * stride.h + kernel.h - target[1]) if same else 0,
-        max(0, (w - 1) * stride.w + kernel.w - target[2]) if same else 0,
-    )
-    padding = Padding(cut.h // 2, cut.w // 2, cut.h - cut.h // 2, cut.w - cut.w // 2)
-    more = HW(target[1] - ((h - 1) * stride.h + kernel.h - cut.h), target[2] - ((w - 1) * stride.w + kernel.w - cut.w))
-    if more.h < 0 or more.w < 0:
-        raise ModelError(f"{file.model.place(op)} makes more than the output shape {target} holds")
-    own = Product.of(file.name(op), file.builder.quant(source), quant, weights, axis=0)
-    clamp = file.clamp(op, options.fused, quant)
-    made = QConvTranspose2d(
-        weights=own.weights,
-        bias=own.bias,
-        requant=own.requant,
-        input_offset=-file.builder.quant(source).zero_point,
-        output_offset=quant.zero_point,
-        stride=stride,
-        padding=padding,
-        output_padding=more,
-        act_min=clamp.low,
-        act_max=clamp.high,
-    )
-    file.put_tensor(op, file.builder.add_node(file.name(op), made, [source], quant))
+    around = transposed_padding(options.padding, HW(h, w), HW(target[1], target[2]), kernel, stride)
+    if around is None:
+        raise ModelError(f"{file.model.place(op)} does not make {target[1]}x{target[2]} of a {h}x{w} map")
+    padding, more = around
+    clamp, steps = file.clamp(op, options.fused, quant), Steps(stride, padding)
+    file.put_tensor(op, file.builder.transposed_conv2d(file.name(op), source, quant, weights, steps, more, clamp))

@@ -11,7 +11,7 @@ from ptee_mcu.frontends.tflite.int8_file import Int8File, View
 from ptee_mcu.frontends.tflite.model import Operator
 from ptee_mcu.frontends.tflite.options import ArithmeticOptions, Fused, LeakyReluOptions
 from ptee_mcu.ops import QLookup, QMul, QPReLU
-from ptee_mcu.ops.mul import product_requant
+from ptee_mcu.ops.code_requant import product_requant
 from ptee_mcu.requant import Int64
 from ptee_mcu.tensor import Quant, readonly
 
@@ -91,8 +91,8 @@ def mul(file: Int8File, op: Operator) -> None:
     else:
         big = 0 if math.prod(views[0].shape) >= math.prod(views[1].shape) else 1
         view, gate = file.plain(op, big), file.plain(op, 1 - big)
-        channels = view.shape[-1]
-        if gate.shape[-1:] != (channels,) or math.prod(gate.shape) != channels or len(gate.shape) > len(view.shape):
+        channels = math.prod(view.shape[-1:])
+        if gate.shape[-1:] != view.shape[-1:] or math.prod(gate.shape) != channels or len(gate.shape) > len(view.shape):
             raise file.model.refuse(
                 op, f"its inputs have the shapes {view.shape} and {gate.shape}", f"a gate is (1, 1, 1, {channels})"
             )
@@ -113,13 +113,13 @@ def _channels_last(file: Int8File, view: View) -> tuple[int, ...]:
 
 def prelu(file: Int8File, op: Operator) -> None:
     """PReLU with a slope per channel."""
-    slopes, quant, view = file.model.constant(op, 1), file.output_quant(op), file.plain(op, 0)
+    code, quant, view = file.quant(op, file.model.input(op, 1)), file.output_quant(op), file.plain(op, 0)
+    slopes = file.model.constant(op, 1)
     channels = view.shape[-1] if view.shape else 1
     if slopes.size not in (1, channels) or slopes.size != (slopes.shape[-1] if slopes.ndim else 1):
         raise file.model.refuse(op, f"its slopes have the shape {slopes.shape}", f"one number or ({channels},)")
     alpha = readonly(np.broadcast_to(slopes.reshape(-1), channels), np.int8)
     source = file.bytes_as(view, _channels_last(file, view))
-    code = file.quant(op, file.model.input(op, 1))
     made = QPReLU.of(file.name(op), file.builder.quant(source), alpha, code, quant)
     file.put(op, View(file.builder.add_node(file.name(op), made, [source], quant), view.shape))
 

@@ -7,9 +7,9 @@ import numpy as np
 from ptee_mcu.errors import ModelError
 from ptee_mcu.frontends.quantized_weights import Steps, per_channel
 from ptee_mcu.frontends.tflite.int8_file import Int8File, View
-from ptee_mcu.frontends.tflite.int8_layers import window_padding
 from ptee_mcu.frontends.tflite.model import Operator
 from ptee_mcu.frontends.tflite.options import PoolOptions, ReducerOptions
+from ptee_mcu.frontends.tflite.windows import window_padding
 from ptee_mcu.ops import QDepthwiseConv2d, QMean
 from ptee_mcu.tensor import HW, INT8_MAX, INT8_MIN, Padding, Shape, readonly
 

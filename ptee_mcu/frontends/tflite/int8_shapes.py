@@ -15,6 +15,7 @@ from ptee_mcu.frontends.tflite.options import (
     SplitOptions,
     StridedSliceOptions,
 )
+from ptee_mcu.frontends.tflite.shape_arithmetic import completed
 from ptee_mcu.ops import QResizeNearest
 from ptee_mcu.tensor import HW, INT8_MAX, INT8_MIN, Padding, Shape
 
@@ -34,12 +35,12 @@ def _target(file: Int8File, op: Operator, source: Shape) -> Shape:
     if op.kind == "RESHAPE":
         given = file.model.optional(op, 1)
         shape = op.read(ReshapeOptions).shape if given is None else file.integers(op, 1)
-    known = prod(extent for extent in shape if extent != -1)
-    if not shape or shape.count(-1) > 1 or known < 1 or prod(source) % known:
+    target = completed(shape, prod(source))
+    if target is None:
         raise file.model.refuse(
             op, f"it makes {shape} of {source}, or its shape is not known", "convert with a fixed input shape, batch 1"
         )
-    return tuple(prod(source) // known if extent == -1 else extent for extent in shape)
+    return target
 
 
 def transpose(file: Int8File, op: Operator) -> None:
@@ -183,7 +184,7 @@ def _put_cut(
         for a, e, s, of in zip(starts, extents, steps, view.shape, strict=True)
     ):
         raise ModelError(f"{file.model.place(op)} cuts {extents} from {starts} by {steps} out of {view.shape}")
-    if len(view.shape) > 4 or view.shape[0] != 1 or (len(steps) > 1 and steps[-1] != 1 and extents[-1] > 1):
+    if not 1 <= len(view.shape) <= 4 or view.shape[0] != 1 or (len(steps) > 1 and steps[-1] != 1 and extents[-1] > 1):
         raise file.model.refuse(
             op, f"it cuts {view.shape} by steps of {steps}", "cut height and width, or channels in a row"
         )

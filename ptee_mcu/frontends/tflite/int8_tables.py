@@ -9,7 +9,7 @@ import numpy.typing as npt
 from ptee_mcu.errors import QuantizationError
 from ptee_mcu.frontends.quantized_weights import Clamp8, pairs, sum_pairs
 from ptee_mcu.ops.add import LEFT_SHIFT
-from ptee_mcu.ops.lookup import code_requant
+from ptee_mcu.ops.code_requant import code_requant
 from ptee_mcu.requant import Int64, Requant, divide_by_power_of_two, requantize
 from ptee_mcu.tensor import INT8_MAX, INT8_MIN, Quant
 

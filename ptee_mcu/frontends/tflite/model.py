@@ -112,13 +112,8 @@ class Operator:
     options: Options | None
 
     def read(self, what: type[O]) -> O:
-        """Its options, of the type that goes with its kind.
-
-        Raises:
-            ModelError: where the file gives none.
-        """
-        if not isinstance(self.options, what):
-            raise ModelError(f"operator {self.index} ({self.kind}) has no {what.__name__}")
+        """Its options, of the type that goes with its kind."""
+        assert isinstance(self.options, what)
         return self.options
 
 
@@ -175,6 +170,10 @@ class TfliteModel:
         """Index, kind and output of `op`, for messages."""
         made = f", which makes {self.tensors[op.outputs[0]].name}," if op.outputs else ""
         return f"{self.path}: operator {op.index} ({op.custom or op.kind}){made}"
+
+    def fault(self, op: Operator, why: str, hint: str | None = None) -> ModelError:
+        """The error about a file that contradicts itself at `op`."""
+        return ModelError(f"{self.place(op).rstrip(',')}: {why}", hint=hint)
 
     def refuse(self, op: Operator, why: str, hint: str) -> UnsupportedOpError:
         """The error that refuses `op`."""

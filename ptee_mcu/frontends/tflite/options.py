@@ -39,19 +39,12 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class ConvOptions(Options):
-    """CONV_2D."""
+    """CONV_2D and DEPTHWISE_CONV_2D, whose kernels follow the weights' shape, not its multiplier."""
 
     padding: PaddingScheme
     stride: HW
     dilation: HW
     fused: Fused
-
-
-@dataclass(frozen=True, slots=True)
-class DepthwiseConvOptions(ConvOptions):
-    """DEPTHWISE_CONV_2D; kernels follow the weights' shape, not the multiplier."""
-
-    multiplier: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +58,16 @@ class TransposeConvOptions(Options):
 
 @dataclass(frozen=True, slots=True)
 class FullyConnectedOptions(Options):
-    """FULLY_CONNECTED; `shuffled`: weights in a legacy order; `hybrid_asymmetric`: of dynamic-range files."""
+    """FULLY_CONNECTED; `shuffled`: weights in a legacy order."""
 
     fused: Fused
     keep_dims: bool
     shuffled: bool
-    hybrid_asymmetric: bool
 
 
 @dataclass(frozen=True, slots=True)
 class PoolOptions(Options):
-    """AVERAGE_POOL_2D, MAX_POOL_2D, L2_POOL_2D."""
+    """AVERAGE_POOL_2D, MAX_POOL_2D."""
 
     padding: PaddingScheme
     stride: HW
@@ -114,7 +106,7 @@ class SoftmaxOptions(Options):
 
 @dataclass(frozen=True, slots=True)
 class ReducerOptions(Options):
-    """MEAN, SUM, REDUCE_MAX, REDUCE_MIN, REDUCE_PROD."""
+    """MEAN, REDUCE_MAX, REDUCE_PROD."""
 
     keep_dims: bool = False
 
@@ -127,15 +119,8 @@ class LeakyReluOptions(Options):
 
 
 @dataclass(frozen=True, slots=True)
-class GeluOptions(Options):
-    """GELU; `approximate`: by tanh."""
-
-    approximate: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class ResizeOptions(Options):
-    """RESIZE_NEAREST_NEIGHBOR, RESIZE_BILINEAR."""
+    """RESIZE_NEAREST_NEIGHBOR."""
 
     align_corners: bool = False
     half_pixel_centers: bool = False
@@ -211,17 +196,14 @@ class Decoder:
     default: Options | None = None
 
 
-_CONV = Decoder("Conv2DOptions", lambda o: ConvOptions(_padding(o), _stride(o), _dilation(o), _fused(o)))
-_DEPTHWISE = Decoder(
-    "DepthwiseConv2DOptions",
-    lambda o: DepthwiseConvOptions(_padding(o), _stride(o), _dilation(o), _fused(o), o.DepthMultiplier()),
-)
+def _conv(table: str) -> Decoder:
+    return Decoder(table, lambda o: ConvOptions(_padding(o), _stride(o), _dilation(o), _fused(o)))
+
+
 _TRANSPOSE_CONV = Decoder("TransposeConvOptions", lambda o: TransposeConvOptions(_padding(o), _stride(o), _fused(o)))
 _FULLY_CONNECTED = Decoder(
     "FullyConnectedOptions",
-    lambda o: FullyConnectedOptions(
-        _fused(o), bool(o.KeepNumDims()), o.WeightsFormat() != 0, bool(o.AsymmetricQuantizeInputs())
-    ),
+    lambda o: FullyConnectedOptions(_fused(o), bool(o.KeepNumDims()), o.WeightsFormat() != 0),
 )
 _POOL = Decoder(
     "Pool2DOptions",
@@ -234,10 +216,6 @@ def _arithmetic(table: str) -> Decoder:
     return Decoder(table, lambda o: ArithmeticOptions(_fused(o)), ArithmeticOptions())
 
 
-def _resize(table: str) -> Decoder:
-    return Decoder(table, lambda o: ResizeOptions(bool(o.AlignCorners()), bool(o.HalfPixelCenters())), ResizeOptions())
-
-
 def _strided_slice(o: Any) -> Options:
     masks = (o.BeginMask(), o.EndMask(), o.EllipsisMask(), o.NewAxisMask(), o.ShrinkAxisMask())
     return StridedSliceOptions(*masks, offset=bool(o.Offset()))
@@ -248,24 +226,24 @@ DECODERS: Mapping[str, Decoder] = MappingProxyType(
         "ADD": _arithmetic("AddOptions"),
         "AVERAGE_POOL_2D": _POOL,
         "CONCATENATION": Decoder("ConcatenationOptions", lambda o: ConcatOptions(o.Axis(), _fused(o))),
-        "CONV_2D": _CONV,
-        "DEPTHWISE_CONV_2D": _DEPTHWISE,
+        "CONV_2D": _conv("Conv2DOptions"),
+        "DEPTHWISE_CONV_2D": _conv("DepthwiseConv2DOptions"),
         "DIV": _arithmetic("DivOptions"),
         "FULLY_CONNECTED": _FULLY_CONNECTED,
-        "GELU": Decoder("GeluOptions", lambda o: GeluOptions(bool(o.Approximate())), GeluOptions()),
-        "L2_POOL_2D": _POOL,
         "LEAKY_RELU": Decoder("LeakyReluOptions", lambda o: LeakyReluOptions(o.Alpha())),
         "MAX_POOL_2D": _POOL,
         "MEAN": _REDUCER,
         "MUL": _arithmetic("MulOptions"),
         "REDUCE_MAX": _REDUCER,
-        "REDUCE_MIN": _REDUCER,
         "REDUCE_PROD": _REDUCER,
         "RESHAPE": Decoder(
             "ReshapeOptions", lambda o: ReshapeOptions(_dims(o.NewShapeLength(), o.NewShape)), ReshapeOptions()
         ),
-        "RESIZE_BILINEAR": _resize("ResizeBilinearOptions"),
-        "RESIZE_NEAREST_NEIGHBOR": _resize("ResizeNearestNeighborOptions"),
+        "RESIZE_NEAREST_NEIGHBOR": Decoder(
+            "ResizeNearestNeighborOptions",
+            lambda o: ResizeOptions(bool(o.AlignCorners()), bool(o.HalfPixelCenters())),
+            ResizeOptions(),
+        ),
         "SOFTMAX": Decoder("SoftmaxOptions", lambda o: SoftmaxOptions(o.Beta())),
         "SPLIT": Decoder("SplitOptions", lambda o: SplitOptions(o.NumSplits())),
         "SPLIT_V": Decoder("SplitVOptions", lambda o: SplitOptions(o.NumSplits())),
@@ -274,7 +252,6 @@ DECODERS: Mapping[str, Decoder] = MappingProxyType(
         ),
         "STRIDED_SLICE": Decoder("StridedSliceOptions", _strided_slice, StridedSliceOptions()),
         "SUB": _arithmetic("SubOptions"),
-        "SUM": _REDUCER,
         "TRANSPOSE_CONV": _TRANSPOSE_CONV,
     }
 )
