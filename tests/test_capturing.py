@@ -29,6 +29,9 @@ NETWORK = """
         def forward(self, x):
             return self.fc(self.body(self.stem(x)).mean((2, 3)))
 
+    def answering():
+        return nn.Sequential(Net(), nn.Softmax(1))
+
     def broken():
         raise ValueError("no such width")
 
@@ -64,6 +67,12 @@ def test_a_factory_beside_the_config_makes_the_backbone_with_its_arguments(folde
     graph = graph_of(folder, f"{module(folder)}:Net", arguments={"width": 6})
     assert graph.input_shape == (1, 8, 8, 1)
     assert graph.nodes[0].params["weight"].shape == (6, 3, 3, 1)
+
+
+def test_a_softmax_that_is_left_out_is_said_of_a_factorys_network(folder: Path) -> None:
+    said = "the softmax at the end is left out; the host may apply it to the logits"
+    for name, notes in (("Net", ()), ("answering", (said,))):
+        assert captured(config(f"{module(folder)}:{name}"), load("digits"), beside=folder, data=None)[1] == notes
 
 
 def test_without_named_blocks_exits_may_attach_wherever_the_graph_is_cut(folder: Path) -> None:

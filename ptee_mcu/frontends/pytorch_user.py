@@ -14,8 +14,9 @@ from torch import nn
 from torch.export import ExportedProgram
 
 from ptee_mcu.errors import ConfigError, ModelError
-from ptee_mcu.frontends.imported import Imported
+from ptee_mcu.frontends.imported import Imported, softmax_note
 from ptee_mcu.frontends.pytorch import capture_program
+from ptee_mcu.graph import Graph
 
 
 def make_module(factory: str, arguments: Mapping[str, Any], beside: Path) -> nn.Module:
@@ -55,7 +56,13 @@ def load_pt2(path: Path, name: str) -> Imported:
         ModelError: where the file is damaged or not of this PyTorch.
         UnsupportedOpError: naming an op that has no counterpart.
     """
-    return Imported(graph=capture_program(read_pt2(path), name=name))
+    graph = capture_program(read_pt2(path), name=name)
+    return Imported(graph=graph, notes=remarks(graph))
+
+
+def remarks(graph: Graph) -> tuple[str, ...]:
+    """What of a PyTorch network is not in its `graph`."""
+    return (softmax_note("the softmax"),) if graph.softmax else ()
 
 
 def read_pt2(path: Path) -> ExportedProgram:

@@ -37,7 +37,10 @@ def captured(config: Config, dataset: Dataset, *, beside: Path, data: Path | Non
     except ModuleNotFoundError as error:
         raise ToolMissingError(f"{config.model.title}: building a network needs torch", hint=TORCH_INSTALL) from error
     if config.model.factory is not None:
-        return _of_factory(config, shape, beside, data), ()
+        from ptee_mcu.frontends.pytorch_user import remarks  # noqa: PLC0415
+
+        graph = _of_factory(config, shape, beside, data)
+        return graph, remarks(graph)
     return _of_ours(config, shape, len(dataset.classes), beside, data), ()
 
 

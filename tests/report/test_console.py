@@ -168,3 +168,14 @@ def test_an_audit_that_fails_and_a_stack_without_a_bound_are_shown(capsys: pytes
     assert "audit: the network's code holds recursion: f" in text.splitlines()
     assert "painted" not in text
     assert "audit of" not in text
+
+
+def test_remarks_and_warnings_stay_on_their_lines_however_narrow_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    sentence = "conv_2d_10: 64 -> 60 channels, 589,824 -> 552,960 MACs, 4,864 -> 4,560 B of constants"
+    console = Console()
+    console.say(sentence)
+    console.warn(sentence)
+    assert capsys.readouterr().err.splitlines() == [sentence, f"warning: {sentence}"]
