@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)  # the checkout is meant, not what is installed
 sys.path.insert(1, str(ROOT / "tests"))
 
-from support.fuzzing import MEMORY, MUTATIONS, SECONDS, read_all, samples
+from support.fuzzing import BY_KIND, MEMORY, SECONDS, read_all, samples
 
 _SUFFIXES = (".tflite", ".onnx")
 
@@ -32,8 +32,9 @@ def main() -> int:
     warm = {path.suffix: path for path in seeds}
     tally = read_all(files, folder, tuple(warm.values()), told=lambda done: _say(done, given.count))
     print(
-        f"\n{given.count:,} files from {len(seeds)} by {len(MUTATIONS)} kinds of mutation: {tally.refused:,} refused, "
-        f"{tally.read:,} read, {len(tally.findings)} findings (limits: {SECONDS} s, {MEMORY // 2**20} MiB)"
+        f"\n{given.count:,} files from {len(seeds)} by up to {len(BY_KIND['.onnx'])} kinds of mutation: "
+        f"{tally.refused:,} refused, {tally.read:,} read, {len(tally.findings)} findings "
+        f"(limits: {SECONDS} s, {MEMORY // 2**20} MiB)"
     )
     for finding in tally.findings:
         print(f"{finding.number} {finding.seed}, {finding.mutation}: {finding.fault}; kept in {folder}")

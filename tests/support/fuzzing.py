@@ -13,6 +13,7 @@ from types import FrameType
 from typing import TextIO
 
 import numpy as np
+from support.fuzzing_onnx import structure_changed
 
 SECONDS = 10
 MEMORY = 2**30  # bytes beyond what the worker has when it starts
@@ -97,6 +98,7 @@ MUTATIONS: dict[str, Mutation] = {
     "block removed": block_removed,
     "words at the edges": near_the_start,
 }
+BY_KIND: dict[str, dict[str, Mutation]] = {".onnx": MUTATIONS | {"structure changed": structure_changed}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,10 +113,11 @@ class Sample:
 def samples(seeds: Sequence[Path], count: int, *, seed: int = 0) -> Iterator[Sample]:
     """`count` files: every seed by every mutation in turn, each with randomness of its own."""
     contents = {path: path.read_bytes() for path in seeds}
-    names = tuple(MUTATIONS)
     for i in range(count):
-        path, name = seeds[i % len(seeds)], names[i // len(seeds) % len(names)]
-        yield Sample(path.name, name, MUTATIONS[name](contents[path], np.random.default_rng([seed, i])))
+        path = seeds[i % len(seeds)]
+        mutations = BY_KIND.get(path.suffix, MUTATIONS)
+        name = tuple(mutations)[i // len(seeds) % len(mutations)]
+        yield Sample(path.name, name, mutations[name](contents[path], np.random.default_rng([seed, i])))
 
 
 def read_all(
