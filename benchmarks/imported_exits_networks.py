@@ -132,7 +132,7 @@ def made(network: Network, data: Path, work: Path, kept: Path | None) -> None:
     """
     if network.images is not None:
         if not (work / network.source).is_file():
-            np.savez(work / network.source, **network.images(data))  # type: ignore[arg-type]
+            np.savez(work / network.source, **network.images(data))  # type: ignore[arg-type]  # allow_pickle
         if not (work / network.file).is_file():
             exported(network, work)
     folder = kept or work / f"{network.name}.work"

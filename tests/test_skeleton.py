@@ -15,7 +15,7 @@ from ptee_mcu.skeleton import skeleton
 
 @given(st.sampled_from(["plain", "bnpool_relu", "pooled", "separable"]), st.booleans())
 @settings(max_examples=8)
-def test_a_skeleton_takes_what_the_calibrated_network_takes(head: str, cascade: bool) -> None:  # noqa: FBT001
+def test_a_skeleton_takes_what_the_calibrated_network_takes(head: str, cascade: bool) -> None:  # noqa: FBT001 - of the test
     graph = two_blocks()
     whole = attach(graph, graph.taps, find_head(head), cascade=cascade)
     real, empty = quantized(whole), skeleton(whole)

@@ -107,7 +107,7 @@ def at_the_end(
 
 def _tflite(path: Path) -> Listing:
     try:
-        from ptee_mcu.frontends.tflite.listing import list_tflite  # noqa: PLC0415
+        from ptee_mcu.frontends.tflite.listing import list_tflite
     except ModuleNotFoundError as error:
         raise ToolMissingError(
             f"{path}: reading TFLite files needs tflite", hint='pip install "ptee-mcu[tflite]"'
@@ -117,7 +117,7 @@ def _tflite(path: Path) -> Listing:
 
 def _onnx(path: Path) -> Listing:
     try:
-        from ptee_mcu.frontends.onnx.listing import list_onnx  # noqa: PLC0415
+        from ptee_mcu.frontends.onnx.listing import list_onnx
     except ModuleNotFoundError as error:
         raise ToolMissingError(f"{path}: reading ONNX files needs onnx", hint='pip install "ptee-mcu[onnx]"') from error
     return list_onnx(path)
@@ -125,7 +125,7 @@ def _onnx(path: Path) -> Listing:
 
 def _pt2(path: Path) -> Listing:
     try:
-        from ptee_mcu.frontends.pytorch_listing import list_pt2  # noqa: PLC0415
+        from ptee_mcu.frontends.pytorch_listing import list_pt2
     except ModuleNotFoundError as error:
         raise ToolMissingError(f"{path}: reading it needs torch", hint='pip install "ptee-mcu[train]"') from error
     return list_pt2(path)

@@ -36,7 +36,7 @@ def c_name(text: str) -> str:
 
 def _tflite(path: Path, name: str) -> Imported:
     try:
-        from ptee_mcu.frontends.tflite.load import load_tflite  # noqa: PLC0415
+        from ptee_mcu.frontends.tflite.load import load_tflite
     except ModuleNotFoundError as error:
         raise ToolMissingError(
             f"{path}: reading TFLite files needs tflite", hint='pip install "ptee-mcu[tflite]"'
@@ -46,21 +46,21 @@ def _tflite(path: Path, name: str) -> Imported:
 
 def _onnx(path: Path, name: str) -> Imported:
     try:
-        from ptee_mcu.frontends.onnx.load import load_onnx  # noqa: PLC0415
+        from ptee_mcu.frontends.onnx.load import load_onnx
     except ModuleNotFoundError as error:
         raise ToolMissingError(f"{path}: reading ONNX files needs onnx", hint='pip install "ptee-mcu[onnx]"') from error
     return load_onnx(path, name)
 
 
 def _keras(path: Path, name: str) -> Imported:
-    from ptee_mcu.frontends.keras import load_keras  # noqa: PLC0415
+    from ptee_mcu.frontends.keras import load_keras
 
     return load_keras(path, name)
 
 
 def _exported_program(path: Path, name: str) -> Imported:
     try:
-        from ptee_mcu.frontends.pytorch_user import load_pt2  # noqa: PLC0415
+        from ptee_mcu.frontends.pytorch_user import load_pt2
     except ModuleNotFoundError as error:
         raise ToolMissingError(f"{path}: reading it needs torch", hint='pip install "ptee-mcu[train]"') from error
     return load_pt2(path, name)

@@ -21,7 +21,7 @@ def pytorch() -> Mapping[str, Support]:
     Raises:
         ModuleNotFoundError: where torch is not installed.
     """
-    from ptee_mcu.frontends.pytorch_ops import CONVERTERS  # noqa: PLC0415
+    from ptee_mcu.frontends.pytorch_ops import CONVERTERS
 
     return _merged(CONVERTERS, {})
 
@@ -32,8 +32,8 @@ def tflite() -> Mapping[str, Support]:
     Raises:
         ModuleNotFoundError: where the package tflite is not installed.
     """
-    from ptee_mcu.frontends.tflite.float import CONVERTERS  # noqa: PLC0415
-    from ptee_mcu.frontends.tflite.int8 import HANDLERS  # noqa: PLC0415
+    from ptee_mcu.frontends.tflite.float import CONVERTERS
+    from ptee_mcu.frontends.tflite.int8 import HANDLERS
 
     ends = {
         "DEQUANTIZE": Support(float=True, int8=True, becomes="Nothing: of a constant, or at the end."),
@@ -48,7 +48,7 @@ def onnx() -> Mapping[str, Support]:
     Raises:
         ModuleNotFoundError: where the package onnx is not installed.
     """
-    from ptee_mcu.frontends.onnx.ops import CONVERTERS  # noqa: PLC0415
+    from ptee_mcu.frontends.onnx.ops import CONVERTERS
 
     dropped = Support(float=True, int8=True, becomes="Nothing, at the end: left to the host.")
     ends = {

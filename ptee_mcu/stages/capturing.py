@@ -31,17 +31,7 @@ def captured(config: Config, dataset: Dataset, *, beside: Path, data: Path | Non
         network = imported(config, beside=beside, data=data)
         _require_known_pixels(config, network)
         return of_file(network, config.build.name), network.notes
-    shape = (1, *dataset.image_shape)
-    try:
-        import torch  # noqa: PLC0415, F401 - torch lives in these stages only
-    except ModuleNotFoundError as error:
-        raise ToolMissingError(f"{config.model.title}: building a network needs torch", hint=TORCH_INSTALL) from error
-    if config.model.factory is not None:
-        from ptee_mcu.frontends.pytorch_user import remarks  # noqa: PLC0415
-
-        graph = _of_factory(config, shape, beside, data)
-        return graph, remarks(graph)
-    return _of_ours(config, shape, len(dataset.classes), beside, data), ()
+    return _of_torch(config, (1, *dataset.image_shape), len(dataset.classes), beside, data)
 
 
 def imported(config: Config, *, beside: Path, data: Path | None) -> Imported:
@@ -75,38 +65,31 @@ def _require_known_pixels(config: Config, network: Imported) -> None:
         )
 
 
-def _of_ours(config: Config, shape: Shape, classes: int, beside: Path, data: Path | None) -> Graph:
-    import torch  # noqa: PLC0415
+def _of_torch(
+    config: Config, shape: Shape, classes: int, beside: Path, data: Path | None
+) -> tuple[Graph, tuple[str, ...]]:
+    """What a network that ships, or one of the user's, computes; where no blocks are known, every cut is a tap."""
+    wanted = config.model
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise ToolMissingError(f"{wanted.title}: building a network needs torch", hint=TORCH_INSTALL) from error
+    from ptee_mcu import models
+    from ptee_mcu.frontends.pytorch import capture
+    from ptee_mcu.frontends.pytorch_user import make_module, remarks
 
-    from ptee_mcu import models  # noqa: PLC0415
-    from ptee_mcu.frontends.pytorch import capture  # noqa: PLC0415
-
-    assert config.model.name is not None
-    spec = models.find(config.model.name)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.build.seed)  # of the initial weights
-        module = models.build(spec.name, classes=classes, input_shape=shape, **network_options(config))
-    if config.model.weights is not None:
-        models.load_weights(module, found_file("model.weights", config.model.weights, beside, data))
-    return capture(module, torch.zeros(models.torch_shape(shape)), name=config.build.name, taps=spec.blocks)
-
-
-def _of_factory(config: Config, shape: Shape, beside: Path, data: Path | None) -> Graph:
-    import torch  # noqa: PLC0415
-
-    from ptee_mcu import models  # noqa: PLC0415
-    from ptee_mcu.frontends.pytorch import capture  # noqa: PLC0415
-    from ptee_mcu.frontends.pytorch_user import make_module  # noqa: PLC0415
-
-    wanted = config.model
-    assert wanted.factory is not None
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.build.seed)
-        module = make_module(wanted.factory, wanted.arguments, beside)
+        if wanted.factory is not None:
+            module, blocks = make_module(wanted.factory, wanted.arguments, beside), wanted.blocks
+        else:
+            assert wanted.name is not None
+            blocks = models.find(wanted.name).blocks
+            module = models.build(wanted.name, classes=classes, input_shape=shape, **network_options(config))
     if wanted.weights is not None:
         models.load_weights(module, found_file("model.weights", wanted.weights, beside, data))
-    graph = capture(module, torch.zeros(models.torch_shape(shape)), name=config.build.name, taps=wanted.blocks)
-    return graph if wanted.blocks else replace(graph, taps=taps_of(graph))
+    graph = capture(module, torch.zeros(models.torch_shape(shape)), name=config.build.name, taps=blocks)
+    return (graph if blocks else replace(graph, taps=taps_of(graph))), remarks(graph)
 
 
 def network_options(config: Config) -> dict[str, float]:

@@ -33,7 +33,7 @@ def float_accuracy(config: Config, graph: Graph, splits: Splits, console: Consol
     """Accuracy of the float backbone on the held-out images: threshold A, threshold B and report; None of integers."""
     if integer_part(graph) is not None:
         return None
-    from ptee_mcu.train.predict import predict  # noqa: PLC0415
+    from ptee_mcu.train.predict import predict
 
     parts = (splits.threshold_a, splits.threshold_b, splits.report)
     x = np.concatenate([split.x for split in parts])

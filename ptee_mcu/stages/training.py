@@ -30,7 +30,7 @@ def trained_backbone(config: Config, graph: Graph, splits: Splits, console: Cons
     """`graph` trained on the training split, where the config brings no weights."""
     if config.model.trained:
         return graph
-    from ptee_mcu.train.backbone import train_backbone  # noqa: PLC0415
+    from ptee_mcu.train.backbone import train_backbone
 
     work.folder.mkdir(parents=True, exist_ok=True)
     split = splits.train
@@ -56,7 +56,7 @@ def trained_heads(config: Config, graph: Graph, splits: Splits, console: Console
     """`graph` with trained heads; the backbone stays bit-identical."""
     if len(graph.exits) == 1 or config.exits is None:
         return graph
-    from ptee_mcu.train.heads import train_heads  # noqa: PLC0415
+    from ptee_mcu.train.heads import train_heads
 
     split, asked = splits.train, config.exits.training
     recipe = _changed(HeadRecipe(seed=config.build.seed), asked)

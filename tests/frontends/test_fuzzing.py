@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import gettempdir
 
 import onnx
 import pytest
@@ -59,12 +60,13 @@ def test_external_data_outside_the_models_folder_is_not_opened(tmp_path: Path) -
     assert one(tmp_path / "models", proto.SerializeToString()) == "refused"
 
 
+ELSEWHERE = Path(gettempdir()).resolve() / "ptee-fuzz-no-such-file"
 FAULTS = {
     "a crash": (lambda _: os.abort(), "the process ended: status 6"),
     "a hang": (lambda _: time.sleep(60), "took more than 1 s"),
     "too much memory": (lambda _: bytearray(2**31), "MemoryError"),
     "another error": (lambda _: {}["no such key"], "KeyError: 'no such key'"),
-    "a file elsewhere": (lambda _: Path("/tmp/ptee-fuzz-no-such-file").open(), "opened /tmp/ptee-fuzz-no-such-file"),  # noqa: S108, SIM115
+    "a file elsewhere": (lambda _: ELSEWHERE.read_bytes(), f"opened {ELSEWHERE}"),
 }
 
 

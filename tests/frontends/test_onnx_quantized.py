@@ -125,7 +125,7 @@ def test_a_depthwise_convolution_and_its_clip_become_one(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("per_channel", [False, True])
 def test_a_product_behind_a_flatten_has_its_columns_in_the_order_of_the_bytes(
-    per_channel: bool,  # noqa: FBT001
+    per_channel: bool,  # noqa: FBT001 - a parameter of the test
     tmp_path: Path,
 ) -> None:
     constants: dict[str, Array] = {}
